@@ -1,0 +1,136 @@
+import Kernels
+
+/// Gradients of some rows of a table.
+public struct RowGradient {
+  public let rows: [Int32]
+  /// - Shapes: `[rows.count, columns]`
+  public let values: Tensor
+}
+
+/// Gradients by tensor.
+///
+/// Each thread of a training step has a store of its own; `merge` adds them up in a fixed order, so that sums do not
+/// depend on which thread was first.
+public final class GradientStore {
+  private var dense: [ObjectIdentifier: Tensor] = [:]
+  private var sparse: [ObjectIdentifier: [RowGradient]] = [:]
+  /// Tables whose gradients from row gathers are kept as rows.
+  public var keepsRows: Set<ObjectIdentifier> = []
+
+  public init() {}
+
+  /// The dense gradient of `tensor`, or nil where nothing depends on it.
+  public subscript(tensor: Tensor) -> Tensor? {
+    get {
+      guard let gradient = dense[ObjectIdentifier(tensor.owner)] else { return nil }
+      if tensor.base == nil { return gradient }
+      let view = tensor.view(in: gradient.matrix)
+      let copy = Tensor(shape: tensor.shape)
+      for r in 0..<view.rows {
+        (copy.pointer + r * view.columns).update(
+          from: view.pointer + r * view.stride, count: view.columns)
+      }
+      return copy
+    }
+    set { dense[ObjectIdentifier(tensor.owner)] = newValue }
+  }
+
+  public func rowGradients(of tensor: Tensor) -> [RowGradient] {
+    sparse[ObjectIdentifier(tensor)] ?? []
+  }
+
+  /// Calls `body` with the place of the gradient and 0 where it must be written, 1 where it must be added to.
+  func accumulate(_ tensor: Tensor, _ body: (Matrix, Float) -> Void) {
+    let owner = tensor.owner
+    let id = ObjectIdentifier(owner)
+    if let gradient = dense[id] { return body(tensor.view(in: gradient.matrix), 1) }
+    let gradient = Tensor(shape: owner.shape)
+    dense[id] = gradient
+    if tensor.base == nil { return body(gradient.matrix, 0) }
+    gradient.matrix.zero()
+    body(tensor.view(in: gradient.matrix), 1)
+  }
+
+  /// Calls `body` with the place of the gradient, to be added to.
+  func add(to tensor: Tensor, _ body: (Matrix) -> Void) {
+    accumulate(tensor) { place, beta in
+      if beta == 0 { place.zero() }
+      body(place)
+    }
+  }
+
+  /// Adds a whole gradient, or keeps it where it is the first. `gradient` must not be used afterwards.
+  func add(_ gradient: Tensor, to tensor: Tensor) {
+    if tensor.base == nil, dense[ObjectIdentifier(tensor)] == nil {
+      dense[ObjectIdentifier(tensor)] = gradient
+      return
+    }
+    add(to: tensor) { place in
+      for r in 0..<place.rows {
+        loops.accumulate(
+          gradient.pointer + r * gradient.matrix.stride, alpha: 1,
+          into: place.pointer + r * place.stride, count: place.columns)
+      }
+    }
+  }
+
+  /// Adds alpha times row i of `values` to row `rows[i]`.
+  func add(_ values: Matrix, alpha: Float, toRows rows: UnsafeBufferPointer<Int32>, of table: Tensor)
+  {
+    if keepsRows.contains(ObjectIdentifier(table)), dense[ObjectIdentifier(table)] == nil {
+      let copy = Tensor(shape: [rows.count, values.columns])
+      for r in 0..<rows.count {
+        loops.scale(
+          values.pointer + r * values.stride, alpha: alpha, into: copy.pointer + r * values.columns,
+          count: values.columns)
+      }
+      sparse[ObjectIdentifier(table), default: []].append(
+        RowGradient(rows: Array(rows), values: copy))
+      return
+    }
+    add(to: table) { place in
+      for r in 0..<rows.count {
+        loops.accumulate(
+          values.pointer + r * values.stride, alpha: alpha,
+          into: place.pointer + Int(rows[r]) * place.stride, count: values.columns)
+      }
+    }
+  }
+
+  func remove(_ tensor: Tensor) { dense[ObjectIdentifier(tensor)] = nil }
+
+  public func removeAll() {
+    dense.removeAll(keepingCapacity: true)
+    sparse.removeAll(keepingCapacity: true)
+  }
+
+  /// Adds the gradients of `others`, in order, to this store's, on at most `workers` threads.
+  public func merge(_ others: [GradientStore], of tensors: [Tensor], workers: Int) {
+    var parts: [(target: Matrix, sources: [Matrix])] = []
+    for tensor in tensors {
+      let id = ObjectIdentifier(tensor)
+      let found = others.compactMap { $0.dense[id] }
+      for other in others { sparse[id, default: []] += other.rowGradients(of: tensor) }
+      if sparse[id]?.isEmpty == true { sparse[id] = nil }
+      guard !found.isEmpty else { continue }
+      var sources = found[...]
+      if dense[id] == nil { dense[id] = sources.removeFirst() }
+      guard let target = dense[id] else { continue }
+      parts.append((target.matrix, sources.map(\.matrix)))
+      if let rows = sparse.removeValue(forKey: id) {
+        for part in rows { part.rows.withUnsafeBufferPointer { add(part.values.matrix, alpha: 1, toRows: $0, of: tensor) } }
+      }
+    }
+    let tasks = parts.flatMap { part in
+      stride(from: 0, to: part.target.rows * part.target.columns, by: 1 << 14).map { (part, $0) }
+    }
+    WorkerPool.run(tasks: tasks.count, workers: workers) { task in
+      let (part, start) = tasks[task]
+      let count = min(1 << 14, part.target.rows * part.target.columns - start)
+      for source in part.sources {
+        loops.accumulate(
+          source.pointer + start, alpha: 1, into: part.target.pointer + start, count: count)
+      }
+    }
+  }
+}

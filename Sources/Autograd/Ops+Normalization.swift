@@ -1,0 +1,36 @@
+import Kernels
+
+/// Returns (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row, with the biased variance (Ba et al., 2016).
+///
+/// - Shapes: `x` is `[rows, columns]`, `weight` and `bias` are `[columns]`.
+public func layerNorm(
+  _ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, on pass: Pass
+) -> Tensor {
+  precondition(
+    weight.count == x.columns && bias.count == x.columns,
+    "layerNorm: \(x.shape) does not fit \(weight.shape), \(bias.shape)")
+  let (rows, columns) = (x.rows, x.columns)
+  let y = Tensor(shape: x.shape)
+  let statistics = Buffer(count: 2 * rows)
+  let (means, inverses) = (statistics.pointer, statistics.pointer + rows)
+  loops.layerNorm(
+    x.pointer, weight: weight.pointer, bias: bias.pointer, epsilon: epsilon, rows: rows,
+    columns: columns, into: y.pointer, means: means, inverses: inverses)
+  return pass.result(y, of: [x, weight, bias]) { tape in
+    { [statistics] g in
+      let (means, inverses) = (statistics.pointer, statistics.pointer + rows)
+      let sums = Buffer(count: 2 * columns)
+      loops.fill(sums.pointer, count: 2 * columns, value: 0)
+      loops.layerNormBackward(
+        x: x.pointer, dy: g.pointer, weight: weight.pointer, means: means, inverses: inverses,
+        rows: rows, columns: columns, into: g.pointer, dWeight: sums.pointer,
+        dBias: sums.pointer + columns)
+      for (parameter, sum) in [(weight, sums.pointer), (bias, sums.pointer + columns)] {
+        tape.add(to: parameter) {
+          loops.accumulate(sum, alpha: 1, into: $0.pointer, count: columns)
+        }
+      }
+      tape.add(g, to: x)
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import Kernels
+public import VectorLoops
+
+/// Returns activation(x).
+public func activate(_ x: Tensor, _ activation: Activation, on pass: Pass) -> Tensor {
+  let y = Tensor(shape: x.shape)
+  loops.activate(x.pointer, activation: activation, scales: nil, into: y.pointer, count: x.count)
+  return pass.result(y, of: [x]) { tape in
+    { g in
+      loops.activateBackward(
+        x: x.pointer, dy: g.pointer, activation: activation, scales: nil, into: g.pointer,
+        count: g.count)
+      tape.add(g, to: x)
+    }
+  }
+}
+
+/// Returns x with a share of its numbers zeroed and the others scaled by 1 / (1 - probability).
+public func dropout(_ x: Tensor, probability: Float, on pass: Pass) -> Tensor {
+  guard let scales = pass.dropoutScales(rows: x.rows, columns: x.columns, probability: probability)
+  else { return x }
+  let y = Tensor(shape: x.shape)
+  loops.multiply(x.pointer, scales.pointer, into: y.pointer, count: x.count)
+  return pass.result(y, of: [x]) { tape in
+    { g in
+      loops.multiply(g.pointer, scales.pointer, into: g.pointer, count: g.count)
+      tape.add(g, to: x)
+    }
+  }
+}
+
+/// Returns x + dropout(z).
+public func residual(_ x: Tensor, _ z: Tensor, dropout: Float = 0, on pass: Pass) -> Tensor {
+  precondition(x.shape == z.shape, "residual: \(x.shape) does not fit \(z.shape)")
+  let scales = pass.dropoutScales(rows: x.rows, columns: x.columns, probability: dropout)
+  let y = Tensor(shape: x.shape)
+  loops.addResidual(
+    x.pointer, z.pointer, scales: scales.map { Input($0.pointer) }, into: y.pointer, count: x.count)
+  return pass.result(y, of: [x, z]) { tape in
+    { g in
+      if tape.wants(z) {
+        let dz = Tensor(shape: z.shape)
+        if let scales {
+          loops.multiply(g.pointer, scales.pointer, into: dz.pointer, count: g.count)
+        } else {
+          loops.scale(g.pointer, alpha: 1, into: dz.pointer, count: g.count)
+        }
+        tape.add(dz, to: z)
+      }
+      tape.add(g, to: x)
+    }
+  }
+}
+
+/// Returns x + y.
+public func add(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor { residual(x, y, on: pass) }
+
+/// Returns the products of the numbers of x and y.
+public func multiply(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor {
+  precondition(x.shape == y.shape, "multiply: \(x.shape) does not fit \(y.shape)")
+  let z = Tensor(shape: x.shape)
+  loops.multiply(x.pointer, y.pointer, into: z.pointer, count: x.count)
+  return pass.result(z, of: [x, y]) { tape in
+    { g in
+      for (input, other) in [(x, y), (y, x)] where tape.wants(input) {
+        let d = Tensor(shape: g.shape)
+        loops.multiply(g.pointer, other.pointer, into: d.pointer, count: g.count)
+        tape.add(d, to: input)
+      }
+    }
+  }
+}
+
+/// Returns factor * x.
+public func scale(_ x: Tensor, by factor: Float, on pass: Pass) -> Tensor {
+  let y = Tensor(shape: x.shape)
+  loops.scale(x.pointer, alpha: factor, into: y.pointer, count: x.count)
+  return pass.result(y, of: [x]) { tape in
+    { g in
+      loops.scale(g.pointer, alpha: factor, into: g.pointer, count: g.count)
+      tape.add(g, to: x)
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import Kernels
+public import VectorLoops
+
+/// Records the pullbacks of ops and runs them backwards.
+///
+/// A pullback and everything it holds is released as soon as it has run. Gradients of parameters go to `store`, which outlives
+/// the tape; those of intermediate results live only until they are used.
+public final class Tape {
+  public let store: GradientStore
+  private let local = GradientStore()
+  private let wanted: Set<ObjectIdentifier>?
+  private var pullbacks: [() -> Void] = []
+
+  /// - Parameter wanted: the parameters that gradients are found for, or nil for all that are trainable.
+  public init(store: GradientStore = GradientStore(), wanted: [Tensor]? = nil) {
+    self.store = store
+    self.wanted = wanted.map { Set($0.map { ObjectIdentifier($0.owner) }) }
+  }
+
+  /// Whether gradients flow to `tensor`.
+  public func wants(_ tensor: Tensor) -> Bool {
+    guard tensor.needsGradient else { return false }
+    guard tensor.isLeaf, let wanted else { return true }
+    return wanted.contains(ObjectIdentifier(tensor.owner))
+  }
+
+  /// Makes the result of an op and records its pullback, which gets the gradient of the result.
+  ///
+  /// The pullback may overwrite or keep that gradient; nobody else uses it afterwards.
+  func record(_ result: Tensor, _ pullback: @escaping (Tensor) -> Void) {
+    result.needsGradient = true
+    pullbacks.append { [local] in
+      guard let gradient = local[result] else { return }
+      local.remove(result)
+      pullback(gradient)
+    }
+  }
+
+  private func store(of tensor: Tensor) -> GradientStore { tensor.isLeaf ? store : local }
+
+  func accumulate(_ tensor: Tensor, _ body: (Matrix, Float) -> Void) {
+    guard wants(tensor) else { return }
+    store(of: tensor).accumulate(tensor, body)
+  }
+
+  func add(to tensor: Tensor, _ body: (Matrix) -> Void) {
+    guard wants(tensor) else { return }
+    store(of: tensor).add(to: tensor, body)
+  }
+
+  func add(_ gradient: Tensor, to tensor: Tensor) {
+    guard wants(tensor) else { return }
+    store(of: tensor).add(gradient, to: tensor)
+  }
+
+  func add(_ values: Matrix, alpha: Float = 1, toRows rows: [Int32], of table: Tensor) {
+    guard wants(table) else { return }
+    rows.withUnsafeBufferPointer {
+      store(of: table).add(values, alpha: alpha, toRows: $0, of: table)
+    }
+  }
+
+  /// Finds the gradients of everything that `result` depends on. The tape is empty afterwards.
+  ///
+  /// - Parameter cotangent: the gradient with respect to `result`; ones where it is nil.
+  public func backward(from result: Tensor, cotangent: [Float]? = nil) {
+    let seed = Tensor(shape: result.shape)
+    if let cotangent {
+      precondition(cotangent.count == seed.count, "a cotangent has the shape of the result")
+      for i in 0..<seed.count { seed.pointer[i] = cotangent[i] }
+    } else {
+      loops.fill(seed.pointer, count: seed.count, value: 1)
+    }
+    add(seed, to: result)
+    while let pullback = pullbacks.popLast() { pullback() }
+    local.removeAll()
+  }
+}
+
+/// What a forward pass is for: the tape to record on, and the random numbers of dropout.
+public final class Pass {
+  public let tape: Tape?
+  /// The number of the first token in its batch, so that random numbers do not depend on how a batch is divided.
+  public let firstToken: Int
+  private let dropoutKey: RandomKey?
+  private var ops: UInt32 = 0
+
+  /// A pass that neither records nor drops anything.
+  public static var inference: Pass { Pass(tape: nil) }
+
+  /// - Parameter dropoutKey: the seed and the step that dropout draws from; nil drops nothing.
+  public init(tape: Tape?, dropoutKey: RandomKey? = nil, firstToken: Int = 0) {
+    self.tape = tape
+    self.dropoutKey = dropoutKey
+    self.firstToken = firstToken
+  }
+
+  /// A key of its own for each op that asks, or nil where nothing is dropped.
+  func nextKey(probability: Float) -> RandomKey? {
+    guard var key = dropoutKey else { return nil }
+    ops += 1
+    guard probability > 0 else { return nil }
+    key.op = ops
+    return key
+  }
+
+  /// The scales of a dropout of `tokens` rows, or nil where nothing is dropped.
+  func dropoutScales(rows: Int, columns: Int, probability: Float) -> Buffer? {
+    guard let key = nextKey(probability: probability) else { return nil }
+    let scales = Buffer(count: rows * columns)
+    loops.dropoutScales(
+      scales.pointer, start: firstToken * columns, count: rows * columns, key: key,
+      probability: probability)
+    return scales
+  }
+
+  /// Makes a result of the given shape, and records the pullback where a gradient is wanted by any of `inputs`.
+  func result(
+    _ result: Tensor, of inputs: [Tensor], pullback: (Tape) -> (Tensor) -> Void
+  ) -> Tensor {
+    if let tape, inputs.contains(where: tape.wants) { tape.record(result, pullback(tape)) }
+    return result
+  }
+}

@@ -1,0 +1,22 @@
+#ifndef ELASTIREC_PROCESSOR_H
+#define ELASTIREC_PROCESSOR_H
+
+/* What the processor and the system below us can run: 2 = AVX-512 (x86-64-v4), 1 = AVX2 and FMA, 0 = less. */
+int processor_vector_level(void);
+
+/* The number of processors that this process may run on. */
+int processor_count(void);
+
+/* Gives the C library's free memory back to the system. */
+void processor_trim_memory(void);
+
+/* Tells the processor that this thread waits for another one. */
+static inline void processor_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+#endif

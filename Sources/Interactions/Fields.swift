@@ -1,0 +1,133 @@
+import Foundation
+
+/// The fields of a JSON object, each read once with its type and range; what nobody read is an error.
+public struct Fields {
+  private enum Value: Decodable {
+    case null, bool(Bool), integer(Int64), unsigned(UInt64), number(Double), text(String)
+    case other
+
+    init(from decoder: any Decoder) throws {
+      guard let container = try? decoder.singleValueContainer() else {
+        self = .other
+        return
+      }
+      if container.decodeNil() {
+        self = .null
+      } else if let value = try? container.decode(Bool.self) {
+        self = .bool(value)
+      } else if let value = try? container.decode(Int64.self) {
+        self = .integer(value)
+      } else if let value = try? container.decode(UInt64.self) {
+        self = .unsigned(value)
+      } else if let value = try? container.decode(Double.self) {
+        self = .number(value)
+      } else if let value = try? container.decode(String.self) {
+        self = .text(value)
+      } else {
+        self = .other
+      }
+    }
+
+    var description: String {
+      switch self {
+      case .null: return "null"
+      case .bool(let value): return "\(value)"
+      case .integer(let value): return "\(value)"
+      case .unsigned(let value): return "\(value)"
+      case .number(let value): return "\(value)"
+      case .text(let value): return "\"\(value)\""
+      case .other: return "a list or an object"
+      }
+    }
+  }
+
+  private let name: String
+  private var values: [String: Value]
+
+  /// - Throws: `InvalidArgument` where `json` is not an object.
+  public init(json: Data, name: String) throws(InvalidArgument) {
+    self.name = name
+    do {
+      values = try JSONDecoder().decode([String: Value].self, from: json)
+    } catch {
+      throw InvalidArgument("\(name) is not a JSON object")
+    }
+  }
+
+  private func wrong(_ field: String, _ value: Value, _ expected: String) -> InvalidArgument {
+    InvalidArgument("\(field) must be \(expected), got \(value.description)")
+  }
+
+  public mutating func integer(
+    _ field: String, default standard: Int? = nil, in range: ClosedRange<Int>
+  ) throws(InvalidArgument) -> Int {
+    let expected =
+      range.upperBound == .max
+      ? "an integer of at least \(range.lowerBound)"
+      : "an integer in \(range.lowerBound) ... \(range.upperBound)"
+    guard let value = values.removeValue(forKey: field) else {
+      guard let standard else { throw InvalidArgument("\(name) lacks \(field)") }
+      return standard
+    }
+    guard case .integer(let number) = value, range.contains(Int(number)) else {
+      throw wrong(field, value, expected)
+    }
+    return Int(number)
+  }
+
+  public mutating func seed(_ field: String) throws(InvalidArgument) -> UInt64 {
+    switch values.removeValue(forKey: field) {
+    case nil: return 0
+    case .integer(let number) where number >= 0: return UInt64(number)
+    case .unsigned(let number): return number
+    case let value?: throw wrong(field, value, "an integer in 0 ... 2^64 - 1")
+    }
+  }
+
+  /// A finite number in `low ..< high`; `high` itself too where `isClosed`.
+  public mutating func number(
+    _ field: String, default standard: Double, from low: Double, to high: Double = .infinity,
+    isClosed: Bool = false
+  ) throws(InvalidArgument) -> Double {
+    let result: Double
+    let value = values.removeValue(forKey: field)
+    switch value {
+    case nil: return standard
+    case .integer(let number): result = Double(number)
+    case .number(let number): result = number
+    default: result = .nan
+    }
+    guard result.isFinite, result >= low, result < high || (isClosed && result == high) else {
+      let range =
+        high == .infinity
+        ? "a finite number of at least \(low)"
+        : "a number from \(low) to \(isClosed ? "" : "below ")\(high)"
+      throw wrong(field, value ?? .null, range)
+    }
+    return result
+  }
+
+  public mutating func flag(_ field: String, default standard: Bool) throws(InvalidArgument) -> Bool
+  {
+    switch values.removeValue(forKey: field) {
+    case nil: return standard
+    case .bool(let flag): return flag
+    case let value?: throw wrong(field, value, "true or false")
+    }
+  }
+
+  public mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    _ field: String, default standard: Choice
+  ) throws(InvalidArgument) -> Choice {
+    guard let value = values.removeValue(forKey: field) else { return standard }
+    if case .text(let text) = value, let choice = Choice(rawValue: text) { return choice }
+    let choices = Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    throw wrong(field, value, "one of \(choices)")
+  }
+
+  /// Checks that every field was read.
+  public func finish() throws(InvalidArgument) {
+    guard let unknown = values.keys.min() else { return }
+    throw InvalidArgument("\(name) has no field \(unknown)")
+  }
+}

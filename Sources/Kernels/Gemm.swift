@@ -1,0 +1,78 @@
+import COpenBLAS
+import VectorLoops
+
+/// A row-major matrix somewhere in memory, its rows `stride` floats apart.
+public struct Matrix {
+  public let pointer: UnsafeMutablePointer<Float>
+  public let rows: Int
+  public let columns: Int
+  public let stride: Int
+
+  public init(_ pointer: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
+    self.pointer = pointer
+    self.rows = rows
+    self.columns = columns
+    self.stride = stride ?? columns
+  }
+
+  /// Whether the rows follow each other without gaps.
+  public var isContiguous: Bool { stride == columns || rows <= 1 }
+
+  /// The block at `row`, `column`, as a view.
+  public func block(row: Int = 0, column: Int = 0, rows: Int, columns: Int) -> Matrix {
+    Matrix(pointer + row * stride + column, rows: rows, columns: columns, stride: stride)
+  }
+
+  public func rows(_ range: Range<Int>) -> Matrix {
+    block(row: range.lowerBound, rows: range.count, columns: columns)
+  }
+}
+
+/// c = alpha * a @ b + beta * c, on one thread, where each operand may be read transposed.
+///
+/// - Shapes: after transposition `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]`.
+public func gemm(
+  _ a: Matrix, _ b: Matrix, transposeA aT: Bool = false, transposeB bT: Bool = false,
+  into c: Matrix, alpha: Float = 1, beta: Float = 0
+) {
+  let (m, k) = aT ? (a.columns, a.rows) : (a.rows, a.columns)
+  let (bRows, n) = bT ? (b.columns, b.rows) : (b.rows, b.columns)
+  precondition(
+    bRows == k && c.rows == m && c.columns == n,
+    "gemm: [\(m), \(k)] @ [\(bRows), \(n)] does not give [\(c.rows), \(c.columns)]")
+  if m == 0 || n == 0 { return }
+  if k == 0 {
+    if beta == 0 { c.zero() }
+    return
+  }
+  BLAS.prepare
+  if m == 1 && !aT {
+    // A product of one row reads b once; sgemm would copy all of it first.
+    return cblas_sgemv(
+      CblasRowMajor, bT ? CblasNoTrans : CblasTrans, Int32(b.rows), Int32(b.columns), alpha,
+      b.pointer, Int32(max(1, b.stride)), a.pointer, 1, beta, c.pointer, 1)
+  }
+  cblas_sgemm(
+    CblasRowMajor, aT ? CblasTrans : CblasNoTrans, bT ? CblasTrans : CblasNoTrans,
+    Int32(m), Int32(n), Int32(k), alpha, a.pointer, Int32(max(1, a.stride)), b.pointer,
+    Int32(max(1, b.stride)), beta, c.pointer, Int32(max(1, c.stride)))
+}
+
+extension Matrix {
+  public func zero() {
+    if isContiguous { return pointer.update(repeating: 0, count: rows * columns) }
+    for r in 0..<rows { (pointer + r * stride).update(repeating: 0, count: columns) }
+  }
+}
+
+/// The linear algebra library below.
+public enum BLAS {
+  /// Leaves the threads to our own pool: each of its workers calls OpenBLAS alone.
+  static let prepare: Void = openblas_set_num_threads(1)
+
+  /// The library's version and build options.
+  public static var configuration: String { String(cString: openblas_get_config()) }
+
+  /// The processor whose kernels the library chose.
+  public static var core: String { String(cString: openblas_get_corename()) }
+}

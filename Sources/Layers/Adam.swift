@@ -1,0 +1,155 @@
+public import Autograd
+import Foundation
+import Kernels
+import VectorLoops
+
+/// Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019) over a group of parameters.
+public final class Adam {
+  public enum Form: String, Sendable, CaseIterable {
+    /// m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon).
+    case torch
+    /// sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon): epsilon stands beside the uncorrected moment.
+    case tensorflow
+  }
+
+  public struct Configuration: Sendable {
+    public var learningRate: Double = 1e-3
+    public var beta1: Double = 0.9
+    public var beta2: Double = 0.999
+    public var epsilon: Double = 1e-8
+    public var weightDecay: Double = 0
+    /// AdamW: decay shrinks the weights instead of joining the gradient.
+    public var isDecoupled = false
+    public var form = Form.torch
+
+    public init() {}
+  }
+
+  public let parameters: [NamedParameter]
+  public let configuration: Configuration
+  /// The steps taken.
+  public private(set) var steps = 0
+  private let first: [Tensor]
+  private let second: [Tensor]
+
+  public init(_ parameters: [NamedParameter], _ configuration: Configuration) {
+    self.parameters = parameters
+    self.configuration = configuration
+    func zeros(_ parameter: NamedParameter) -> Tensor {
+      let tensor = Tensor(shape: parameter.value.shape)
+      tensor.matrix.zero()
+      return tensor
+    }
+    first = parameters.map(zeros)
+    second = parameters.map(zeros)
+  }
+
+  /// Moves every parameter that has a gradient.
+  ///
+  /// A parameter whose gradient the store keeps as rows moves in those rows only (the lazy form); all moments of a
+  /// dense gradient decay, as in TensorFlow.
+  ///
+  /// - Parameter rate: multiplies the learning rate, for schedules.
+  public func step(_ gradients: GradientStore, rate: Double = 1, workers: Int) {
+    steps += 1
+    let step = settings(rate: rate)
+    var tasks: [(parameter: Int, start: Int, count: Int)] = []
+    let chunk = 1 << 14
+    for (i, parameter) in parameters.enumerated() where gradients[parameter.value] != nil {
+      for start in stride(from: 0, to: parameter.value.count, by: chunk) {
+        tasks.append((i, start, min(chunk, parameter.value.count - start)))
+      }
+    }
+    let dense = parameters.map { gradients[$0.value] }
+    WorkerPool.run(tasks: tasks.count, workers: workers) { task in
+      let (i, start, count) = tasks[task]
+      guard let gradient = dense[i] else { return }
+      loops.adam(
+        parameters[i].value.pointer + start, gradient: gradient.pointer + start,
+        first: first[i].pointer + start, second: second[i].pointer + start, count: count,
+        step: step)
+    }
+    for (i, parameter) in parameters.enumerated() where dense[i] == nil {
+      stepRows(i, gradients.rowGradients(of: parameter.value), step)
+    }
+  }
+
+  private func stepRows(_ i: Int, _ gradients: [RowGradient], _ step: AdamStep) {
+    let columns = parameters[i].value.columns
+    var sums: [Int32: Tensor] = [:]
+    for part in gradients {
+      for (r, row) in part.rows.enumerated() {
+        let source = part.values.pointer + r * columns
+        if let sum = sums[row] {
+          loops.accumulate(source, alpha: 1, into: sum.pointer, count: columns)
+        } else {
+          let sum = Tensor(shape: [columns])
+          loops.scale(source, alpha: 1, into: sum.pointer, count: columns)
+          sums[row] = sum
+        }
+      }
+    }
+    for (row, sum) in sums {
+      let start = Int(row) * columns
+      loops.adam(
+        parameters[i].value.pointer + start, gradient: sum.pointer,
+        first: first[i].pointer + start, second: second[i].pointer + start, count: columns,
+        step: step)
+    }
+  }
+
+  private func settings(rate: Double) -> AdamStep {
+    let (c, t) = (configuration, Double(steps))
+    let correction1 = 1 - pow(c.beta1, t)
+    let correction2 = 1 - pow(c.beta2, t)
+    let learningRate = c.learningRate * rate
+    let isTorch = c.form == .torch
+    return AdamStep(
+      rate: Float(learningRate / correction1 * (isTorch ? 1 : correction2.squareRoot())),
+      beta1: Float(c.beta1), beta2: Float(c.beta2), epsilon: Float(c.epsilon),
+      secondCorrection: isTorch ? Float(correction2) : 1,
+      coupledDecay: c.isDecoupled ? 0 : Float(c.weightDecay),
+      shrink: c.isDecoupled ? Float(1 - learningRate * c.weightDecay) : 1)
+  }
+}
+
+extension GradientStore {
+  /// The Euclidean length of the gradients of some parameters taken as one vector.
+  public func norm(of parameters: [NamedParameter]) -> Double {
+    var total = 0.0
+    for parameter in parameters {
+      if let gradient = self[parameter.value] {
+        total += Double(loops.dot(gradient.pointer, gradient.pointer, count: gradient.count))
+      }
+      for part in rowGradients(of: parameter.value) {
+        total += Double(
+          loops.dot(part.values.pointer, part.values.pointer, count: part.values.count))
+      }
+    }
+    return total.squareRoot()
+  }
+
+  /// Scales the gradients so that their norm is at most `limit`.
+  public func clip(_ parameters: [NamedParameter], norm limit: Double) {
+    let norm = norm(of: parameters)
+    guard norm > limit else { return }
+    let factor = Float(limit / norm)
+    for parameter in parameters {
+      let dense = self[parameter.value].map { [$0] } ?? []
+      for gradient in dense + rowGradients(of: parameter.value).map(\.values) {
+        loops.scale(
+          gradient.pointer, alpha: factor, into: gradient.pointer, count: gradient.count)
+      }
+    }
+  }
+
+  /// The first parameter whose gradient holds NaN or infinity.
+  public func firstNotFinite(_ parameters: [NamedParameter]) -> String? {
+    parameters.first { parameter in
+      let dense = self[parameter.value].map { [$0] } ?? []
+      return (dense + rowGradients(of: parameter.value).map(\.values)).contains {
+        !loops.allFinite($0.pointer, count: $0.count)
+      }
+    }?.name
+  }
+}

@@ -1,0 +1,92 @@
+public import Autograd
+import Interactions
+public import VectorLoops
+import Foundation
+
+/// Fills weights with random numbers. Biases and norms keep their constants.
+public struct Initializer {
+  private var generator: CounterGenerator
+  private let deviation: Float
+
+  public init(seed: UInt64, deviation: Float) {
+    generator = CounterGenerator(seed: seed, purpose: 1)
+    self.deviation = deviation
+  }
+
+  /// Draws from the normal distribution N(0, deviation^2), by Box and Muller's transformation.
+  public mutating func normal(_ parameter: Parameter) {
+    for i in 0..<parameter.value.count {
+      let radius = (-2 * log(1 - generator.uniform())).squareRoot()
+      parameter.value.pointer[i] =
+        deviation * Float(radius * cos(2 * Double.pi * generator.uniform()))
+    }
+  }
+}
+
+/// Applies a learned linear map, y = x W^T + b.
+///
+/// - Shapes: `[rows, inputs]` becomes `[rows, outputs]`.
+public struct Linear: Module {
+  public let weight: Parameter  // [outputs, inputs]
+  public let bias: Parameter  // [outputs]
+
+  public init(_ inputs: Int, _ outputs: Int, using initializer: inout Initializer) {
+    weight = Parameter(shape: [outputs, inputs])
+    bias = Parameter(shape: [outputs])
+    initializer.normal(weight)
+  }
+
+  public func callAsFunction(
+    _ x: Tensor, activation: Activation = .none, dropout: Float = 0, on pass: Pass
+  ) -> Tensor {
+    linear(
+      x, weight: weight.value, bias: bias.value, activation: activation, dropout: dropout, on: pass)
+  }
+
+  /// The same with only some of the outputs.
+  public func callAsFunction(_ x: Tensor, outputs: Range<Int>, on pass: Pass) -> Tensor {
+    linear(
+      x, weight: weight.value.block(rows: outputs), bias: bias.value.block(columns: outputs),
+      on: pass)
+  }
+}
+
+/// Normalises each row and gives it a learned scale and shift.
+public struct LayerNorm: Module {
+  public let weight: Parameter  // [dim]
+  public let bias: Parameter  // [dim]
+  let epsilon: Float
+
+  public init(_ dim: Int, epsilon: Float) {
+    weight = Parameter(shape: [dim])
+    bias = Parameter(shape: [dim])
+    weight.fill(1)
+    self.epsilon = epsilon
+  }
+
+  public func callAsFunction(_ x: Tensor, on pass: Pass) -> Tensor {
+    layerNorm(x, weight: weight.value, bias: bias.value, epsilon: epsilon, on: pass)
+  }
+}
+
+/// Two linear maps with an activation between them, position by position.
+public struct FeedForward: Module {
+  let expand: Linear
+  let contract: Linear
+  let activation: Activation
+  let innerDropout: Float
+
+  public init(
+    dim: Int, innerDim: Int, activation: Activation, innerDropout: Float,
+    using initializer: inout Initializer
+  ) {
+    expand = Linear(dim, innerDim, using: &initializer)
+    contract = Linear(innerDim, dim, using: &initializer)
+    self.activation = activation
+    self.innerDropout = innerDropout
+  }
+
+  public func callAsFunction(_ x: Tensor, on pass: Pass) -> Tensor {
+    contract(expand(x, activation: activation, dropout: innerDropout, on: pass), on: pass)
+  }
+}

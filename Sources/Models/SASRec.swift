@@ -1,0 +1,217 @@
+public import Autograd
+import Foundation
+public import Interactions
+import Layers
+public import VectorLoops
+
+/// Scores the next item of a history with causal self-attention.
+///
+/// Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. The post-norm form is RecBole's.
+public struct SASRec: SequentialModel {
+  /// Where the layer norms stand.
+  public enum Norm: String, Sendable, CaseIterable {
+    /// After each residual sum (RecBole).
+    case post
+    /// Before each map, and once at the end.
+    case pre
+    /// Before the queries alone, whose normalised form is the residual, and once at the end (the authors' code).
+    case query
+  }
+
+  public struct Configuration: Sendable {
+    public var items: Int
+    public var dim = 64
+    public var innerDim = 256
+    public var blocks = 2
+    public var heads = 2
+    public var maxLength = 200
+    public var dropout: Float = 0.2
+    public var attentionDropout: Float = 0
+    public var innerDropout: Float = 0
+    public var norm = Norm.pre
+    public var activation = Activation.gelu
+    public var normEpsilon: Float = 1e-12
+    /// Whether item embeddings are multiplied by sqrt(dim), as in the authors' code.
+    public var scaleEmbedding = false
+    /// Whether the table that scores items is the one that embeds them.
+    public var tied = true
+    public var initialStd: Float = 0.02
+    public var seed: UInt64 = 0
+
+    public init(items: Int) { self.items = items }
+  }
+
+  public let configuration: Configuration
+  let itemEmbedding: Parameter  // [items, dim]
+  let positionEmbedding: Parameter  // [maxLength, dim]
+  let embeddingNorm: LayerNorm?  // post-norm only
+  let blocks: [Block]
+  let finalNorm: LayerNorm?  // not with post-norm
+  let outputEmbedding: Parameter?  // [items, dim], where not tied
+
+  public init(_ configuration: Configuration) {
+    let c = configuration
+    self.configuration = c
+    var initializer = Initializer(seed: c.seed, deviation: c.initialStd)
+    itemEmbedding = Parameter(shape: [c.items, c.dim])
+    positionEmbedding = Parameter(shape: [c.maxLength, c.dim])
+    initializer.normal(itemEmbedding)
+    initializer.normal(positionEmbedding)
+    let isPost = c.norm == .post
+    embeddingNorm = isPost ? LayerNorm(c.dim, epsilon: c.normEpsilon) : nil
+    blocks = (0..<c.blocks).map { _ in Block(c, using: &initializer) }
+    finalNorm = isPost ? nil : LayerNorm(c.dim, epsilon: c.normEpsilon)
+    outputEmbedding = c.tied ? nil : Parameter(shape: [c.items, c.dim])
+    if let outputEmbedding { initializer.normal(outputEmbedding) }
+  }
+
+  public var itemCount: Int { configuration.items }
+  public var maximalLength: Int { configuration.maxLength }
+  public var outputTable: Tensor { (outputEmbedding ?? itemEmbedding).value }
+
+  public func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor {
+    var x = embed(batch, on: pass)
+    for block in blocks { x = block(x, batch, on: pass) }
+    return finalNorm?(x, on: pass) ?? x
+  }
+
+  public func encodeLast(_ batch: PackedBatch) -> Tensor {
+    let pass = Pass.inference
+    var x = embed(batch, on: pass)
+    for block in blocks.dropLast() { x = block(x, batch, on: pass) }
+    // Only the last position of the last block is read, so only its queries and feed-forward are computed.
+    x = blocks.last?.last(x, batch, on: pass) ?? gather(x, rows: batch.lastTokens, on: pass)
+    return finalNorm?(x, on: pass) ?? x
+  }
+
+  private func embed(_ batch: PackedBatch, on pass: Pass) -> Tensor {
+    let factor = configuration.scaleEmbedding ? Float(configuration.dim).squareRoot() : 1
+    let items = gather(itemEmbedding.value, rows: batch.items, scale: factor, on: pass)
+    let positions = gather(positionEmbedding.value, rows: batch.positions, on: pass)
+    let x = add(items, positions, on: pass)  // [tokens, dim]
+    return dropout(
+      embeddingNorm?(x, on: pass) ?? x, probability: configuration.dropout, on: pass)
+  }
+
+  public func cost(length: Int) -> Cost {
+    let c = configuration
+    let n = min(max(length, 1), c.maxLength)
+    let attention = 2 * n * n * c.dim
+    let maps = n * (4 * c.dim * c.dim + 2 * c.dim * c.innerDim)
+    // The last block: keys and values of all positions, the rest of the last one alone.
+    let last = n * 2 * c.dim * c.dim + 2 * c.dim * c.dim + 2 * c.dim * c.innerDim + 2 * n * c.dim
+    let macs = max(0, c.blocks - 1) * (attention + maps) + (c.blocks > 0 ? last : 0)
+    return Cost(parameters: parameterCount, macs: macs)
+  }
+
+  /// Attention, then a feed-forward map, each with a residual.
+  struct Block: Module {
+    let attentionNorm: LayerNorm
+    let attention: SelfAttention
+    let feedForwardNorm: LayerNorm
+    let feedForward: FeedForward
+    let norm: Norm
+    let dropout: Float
+
+    init(_ c: Configuration, using initializer: inout Initializer) {
+      attentionNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
+      attention = SelfAttention(
+        dim: c.dim, heads: c.heads, dropout: c.attentionDropout, maximalLength: c.maxLength,
+        using: &initializer)
+      feedForwardNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
+      feedForward = FeedForward(
+        dim: c.dim, innerDim: c.innerDim, activation: c.activation, innerDropout: c.innerDropout,
+        using: &initializer)
+      norm = c.norm
+      dropout = c.dropout
+    }
+
+    /// - Shapes: `x` and the result are `[tokens, dim]`.
+    func callAsFunction(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
+      switch norm {
+      case .post:
+        return finish(x, attention(x, batch, on: pass), on: pass)
+      case .pre:
+        return finish(x, attention(attentionNorm(x, on: pass), batch, on: pass), on: pass)
+      case .query:
+        let q = attentionNorm(x, on: pass)
+        return finish(q, attention(queries: q, keys: x, batch, on: pass), on: pass)
+      }
+    }
+
+    /// The same for the last position of each history alone.
+    ///
+    /// - Shapes: `x` is `[tokens, dim]`, the result is `[histories, dim]`.
+    func last(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
+      let keys = norm == .pre ? attentionNorm(x, on: pass) : x
+      let newest = gather(x, rows: batch.lastTokens, on: pass)
+      let queries = norm == .post ? newest : attentionNorm(newest, on: pass)
+      let mixed = attention.last(queries: queries, keys: keys, batch, on: pass)
+      return finish(norm == .query ? queries : newest, mixed, on: pass)
+    }
+
+    /// What follows the attention, on any rows.
+    private func finish(_ x: Tensor, _ mixed: Tensor, on pass: Pass) -> Tensor {
+      let s = residual(x, mixed, dropout: dropout, on: pass)
+      switch norm {
+      case .post:
+        let s = attentionNorm(s, on: pass)
+        return feedForwardNorm(
+          residual(s, feedForward(s, on: pass), dropout: dropout, on: pass), on: pass)
+      case .pre:
+        let z = feedForwardNorm(s, on: pass)
+        return residual(s, feedForward(z, on: pass), dropout: dropout, on: pass)
+      case .query:
+        let z = feedForwardNorm(s, on: pass)
+        return residual(z, feedForward(z, on: pass), dropout: dropout, on: pass)
+      }
+    }
+  }
+}
+
+extension SASRec.Configuration {
+  /// Reads the fields of a JSON object, named in snake case.
+  public init(_ fields: inout Fields) throws(InvalidArgument) {
+    self.init(items: try fields.integer("items", in: 1...Int(Int32.max)))
+    dim = try fields.integer("dim", default: dim, in: 1...65536)
+    innerDim = try fields.integer("inner_dim", default: innerDim, in: 1...1_048_576)
+    blocks = try fields.integer("blocks", default: blocks, in: 0...1024)
+    heads = try fields.integer("heads", default: heads, in: 1...65536)
+    try require(dim % heads == 0, "heads must divide dim, got heads \(heads) and dim \(dim)")
+    maxLength = try fields.integer("max_length", default: maxLength, in: 1...1_000_000)
+    dropout = Float(try fields.number("dropout", default: Double(dropout), from: 0, to: 1))
+    attentionDropout = Float(try fields.number("attention_dropout", default: 0, from: 0, to: 1))
+    innerDropout = Float(try fields.number("inner_dropout", default: 0, from: 0, to: 1))
+    norm = try fields.choice("norm", default: norm)
+    activation = try fields.choice("activation", default: activation)
+    try require(activation != .none, "activation must be \"gelu\", \"relu\" or \"silu\", got \"none\"")
+    normEpsilon = Float(
+      try fields.number("norm_epsilon", default: Double(normEpsilon), from: 0, to: 1))
+    scaleEmbedding = try fields.flag("scale_embedding", default: scaleEmbedding)
+    tied = try fields.flag("tied", default: tied)
+    initialStd = Float(try fields.number("initial_std", default: Double(initialStd), from: 0))
+    seed = try fields.seed("seed")
+  }
+
+  /// The numbers that the weights hold; large sizes overflow to nil.
+  var weightCount: Int? {
+    let perBlock = 4 * dim * dim + 2 * dim * innerDim + innerDim + 9 * dim
+    let (tables, overflow) = (items * (tied ? 1 : 2) + maxLength).multipliedReportingOverflow(by: dim)
+    return overflow ? nil : tables + blocks * perBlock + 2 * dim
+  }
+}
+
+extension SASRec {
+  public var configurationJSON: String {
+    let c = configuration
+    return """
+      {"model": "sasrec", "items": \(c.items), "dim": \(c.dim), "inner_dim": \(c.innerDim), \
+      "blocks": \(c.blocks), "heads": \(c.heads), "max_length": \(c.maxLength), \
+      "dropout": \(c.dropout), "attention_dropout": \(c.attentionDropout), \
+      "inner_dropout": \(c.innerDropout), "norm": "\(c.norm.rawValue)", \
+      "activation": "\(c.activation.rawValue)", "norm_epsilon": \(c.normEpsilon), \
+      "scale_embedding": \(c.scaleEmbedding), "tied": \(c.tied), \
+      "initial_std": \(c.initialStd), "seed": \(c.seed)}
+      """
+  }
+}

@@ -1,0 +1,77 @@
+public import Interactions
+public import Layers
+
+/// How a model is trained.
+public struct TrainingOptions: Sendable {
+  public enum Loss: String, Sendable, CaseIterable {
+    /// Cross-entropy over all items.
+    case softmax
+    /// Cross-entropy over negatives that a batch shares, corrected for how often they are drawn.
+    case sampledSoftmax = "sampled_softmax"
+    /// Binary cross-entropy with negatives for each position.
+    case bce
+    /// Generalised binary cross-entropy (Petrov and Macdonald, RecSys 2023).
+    case gbce
+  }
+
+  public enum Schedule: String, Sendable, CaseIterable {
+    case constant
+    /// Falls in a line to 0 at the last step.
+    case linear
+    /// Falls along a half cosine to 0 at the last step.
+    case cosine
+  }
+
+  public var loss = Loss.softmax
+  public var negatives = 256
+  public var gbceT = 0.75
+  public var sampler = NegativeSampler.Distribution.uniform
+  public var labelSmoothing: Float = 0
+  /// Histories in one step.
+  public var batchSize = 128
+  public var crop = Crop.last
+  public var adam = Adam.Configuration()
+  /// The largest norm of the gradient; 0 does not clip.
+  public var gradientClip = 0.0
+  public var schedule = Schedule.constant
+  /// Steps over which the learning rate rises from 0.
+  public var warmupSteps = 0
+  /// What the schedule takes to be the end.
+  public var totalEpochs = 1
+  public var seed: UInt64 = 0
+  /// The number of epochs that earlier trainers of this model have had: epochs draw other numbers.
+  public var firstEpoch = 0
+  /// Whether gradients of item tables are kept as rows, with lazy Adam; for sampled losses over very many items.
+  public var sparseGradients = false
+
+  public init() {}
+
+  /// Reads the fields of a JSON object, named in snake case.
+  public init(_ fields: inout Fields) throws(InvalidArgument) {
+    loss = try fields.choice("loss", default: loss)
+    negatives = try fields.integer("negatives", default: negatives, in: 1...1_000_000)
+    gbceT = try fields.number("gbce_t", default: gbceT, from: 0, to: 1, isClosed: true)
+    sampler = try fields.choice("sampler", default: sampler)
+    labelSmoothing = Float(try fields.number("label_smoothing", default: 0, from: 0, to: 1))
+    batchSize = try fields.integer("batch_size", default: batchSize, in: 1...Int(Int32.max))
+    crop = try fields.choice("crop", default: crop)
+    enum Optimizer: String, CaseIterable { case adam, adamw }
+    adam.isDecoupled = try fields.choice("optimizer", default: Optimizer.adam) == .adamw
+    adam.form = try fields.choice("adam_form", default: adam.form)
+    adam.learningRate = try fields.number("learning_rate", default: 1e-3, from: 0)
+    adam.beta1 = try fields.number("beta1", default: 0.9, from: 0, to: 1)
+    adam.beta2 = try fields.number("beta2", default: 0.999, from: 0, to: 1)
+    adam.epsilon = try fields.number("epsilon", default: 1e-8, from: 0)
+    adam.weightDecay = try fields.number("weight_decay", default: 0, from: 0)
+    gradientClip = try fields.number("gradient_clip", default: 0, from: 0)
+    schedule = try fields.choice("schedule", default: schedule)
+    warmupSteps = try fields.integer("warmup_steps", default: 0, in: 0...Int.max)
+    totalEpochs = try fields.integer("total_epochs", default: 1, in: 1...Int(Int32.max))
+    seed = try fields.seed("seed")
+    firstEpoch = try fields.integer("first_epoch", default: 0, in: 0...Int(Int32.max))
+    sparseGradients = try fields.flag("sparse_gradients", default: false)
+    try require(
+      loss == .softmax || labelSmoothing == 0,
+      "label_smoothing needs loss \"softmax\", got loss \"\(loss.rawValue)\"")
+  }
+}

@@ -1,0 +1,112 @@
+// `@_transparent`, because the compiler leaves some `@inline(__always)` functions of this file as calls,
+// which pass a vector in four small registers.
+
+/// Sixteen floats: one AVX-512 register, two of AVX2, four of the baseline.
+typealias Vector = SIMD16<Float>
+typealias VectorBits = SIMD16<UInt32>
+
+@_transparent
+var lanes: Int { 16 }
+
+@_transparent
+func load(_ p: UnsafePointer<Float>, _ i: Int) -> Vector {
+  UnsafeRawPointer(p + i).loadUnaligned(as: Vector.self)
+}
+
+@_transparent
+func store(_ v: Vector, _ p: UnsafeMutablePointer<Float>, _ i: Int) {
+  UnsafeMutableRawPointer(p + i).storeBytes(of: v, as: Vector.self)
+}
+
+/// Returns `a * b + c`, in one rounding where the processor has the instruction.
+///
+/// `addingProduct` would call the C library lane by lane where it has not.
+@_transparent
+func fma(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector {
+  #if HAS_FMA
+    return c.addingProduct(a, b)
+  #else
+    return a * b + c
+  #endif
+}
+
+@_transparent
+func larger(_ a: Vector, _ b: Vector) -> Vector { a.replacing(with: b, where: b .> a) }
+
+@_transparent
+func smaller(_ a: Vector, _ b: Vector) -> Vector { a.replacing(with: b, where: b .< a) }
+
+@_transparent
+func sum(_ v: Vector) -> Float {
+  let a = v.lowHalf + v.highHalf
+  let b = a.lowHalf + a.highHalf
+  let c = b.lowHalf + b.highHalf
+  return c.x + c.y
+}
+
+@_transparent
+func largest(_ v: Vector) -> Float {
+  let a = v.lowHalf.replacing(with: v.highHalf, where: v.highHalf .> v.lowHalf)
+  let b = a.lowHalf.replacing(with: a.highHalf, where: a.highHalf .> a.lowHalf)
+  let c = b.lowHalf.replacing(with: b.highHalf, where: b.highHalf .> b.lowHalf)
+  return c.x > c.y ? c.x : c.y
+}
+
+/// Returns e^x to within 2 units in the last place, for x clamped to -87 ... 88.
+///
+/// Cody and Waite's reduction, x = n ln 2 + r, with a polynomial of degree 6 in r. Adding and
+/// subtracting 1.5 * 2^23 rounds to an integer, whose bits then become the exponent; conversions
+/// between SIMD types would run lane by lane.
+@_transparent
+func exponential(_ x: Vector) -> Vector {
+  let x = smaller(larger(x, Vector(repeating: -87)), Vector(repeating: 88))
+  let magic = Vector(repeating: 12_582_912)
+  let shifted = fma(x, Vector(repeating: 1.442_695_04), magic)
+  let n = shifted - magic
+  var r = fma(n, Vector(repeating: -0.693_359_375), x)
+  r = fma(n, Vector(repeating: 2.121_944_4e-4), r)
+  var p = Vector(repeating: 1.388_888_9e-3)
+  p = fma(p, r, Vector(repeating: 8.333_333_3e-3))
+  p = fma(p, r, Vector(repeating: 4.166_666_6e-2))
+  p = fma(p, r, Vector(repeating: 1.666_666_6e-1))
+  p = fma(p, r, Vector(repeating: 0.5))
+  p = fma(p, r, Vector(repeating: 1))
+  p = fma(p, r, Vector(repeating: 1))
+  let exponent = unsafeBitCast(shifted, to: VectorBits.self) &<< VectorBits(repeating: 23)
+  return unsafeBitCast(unsafeBitCast(p, to: VectorBits.self) &+ exponent, to: Vector.self)
+}
+
+/// Returns the standard normal distribution function and density at x.
+///
+/// Abramowitz and Stegun 7.1.26, whose error is below 1.5e-7.
+@_transparent
+func normal(_ x: Vector) -> (distribution: Vector, density: Vector) {
+  let magnitude = larger(x, -x)
+  let bell = exponential(x * x * -0.5)  // = exp(-z^2) for z = |x| / sqrt 2
+  let t = 1 / fma(magnitude, Vector(repeating: 0.3275911 * 0.707_106_78), Vector(repeating: 1))
+  var p = Vector(repeating: 1.061405429)
+  p = fma(p, t, Vector(repeating: -1.453152027))
+  p = fma(p, t, Vector(repeating: 1.421413741))
+  p = fma(p, t, Vector(repeating: -0.284496736))
+  p = fma(p, t, Vector(repeating: 0.254829592))
+  let tail = p * t * bell * 0.5  // = 1 - distribution(|x|)
+  let distribution = tail.replacing(with: 1 - tail, where: x .> 0)
+  return (distribution, bell * 0.398_942_28)
+}
+
+@_transparent
+func sigmoid(_ x: Vector) -> Vector { 1 / (1 + exponential(-x)) }
+
+/// Loads x[i ..< count], at most 15 numbers, and zeros.
+@inline(never)
+func loadPart(_ x: UnsafePointer<Float>, _ i: Int, _ count: Int) -> Vector {
+  var v = Vector.zero
+  for j in i..<count { v[j - i] = x[j] }
+  return v
+}
+
+/// Stores as many numbers of `v` as fit in x[i ..< count].
+@inline(never)
+func storePart(_ v: Vector, _ x: UnsafeMutablePointer<Float>, _ i: Int, _ count: Int) {
+  for j in i..<count { x[j] = v[j - i] }
+}

@@ -1,0 +1,163 @@
+import VectorLoops
+
+/// Applies `body` to whole vectors and then, one at a time, to the numbers that are left.
+///
+/// The rest is padded to a whole vector on the stack, so `body` is written once.
+@_transparent
+func map(_ x: Input, into y: Output, count: Int, _ body: (Vector) -> Vector) {
+  let whole = count & ~(lanes - 1)
+  var i = 0
+  while i < whole {
+    store(body(load(x, i)), y, i)
+    i += lanes
+  }
+  if i < count { storePart(body(loadPart(x, i, count)), y, i, count) }
+}
+
+@_transparent
+func map(_ x: Input, _ y: Input, into z: Output, count: Int, _ body: (Vector, Vector) -> Vector) {
+  let whole = count & ~(lanes - 1)
+  var i = 0
+  while i < whole {
+    store(body(load(x, i), load(y, i)), z, i)
+    i += lanes
+  }
+  if i < count { storePart(body(loadPart(x, i, count), loadPart(y, i, count)), z, i, count) }
+}
+
+@_transparent
+func map(
+  _ x: Input, _ y: Input, _ w: Input, into z: Output, count: Int,
+  _ body: (Vector, Vector, Vector) -> Vector
+) {
+  let whole = count & ~(lanes - 1)
+  var i = 0
+  while i < whole {
+    store(body(load(x, i), load(y, i), load(w, i)), z, i)
+    i += lanes
+  }
+  if i < count {
+    storePart(
+      body(loadPart(x, i, count), loadPart(y, i, count), loadPart(w, i, count)), z, i, count)
+  }
+}
+
+extension Loops {
+  public func fill(_ x: Output, count: Int, value: Float) {
+    x.update(repeating: value, count: count)
+  }
+
+  public func accumulate(_ x: Input, alpha: Float, into y: Output, count: Int) {
+    let a = Vector(repeating: alpha)
+    map(x, y, into: y, count: count) { x, y in fma(a, x, y) }
+  }
+
+  public func scale(_ x: Input, alpha: Float, into y: Output, count: Int) {
+    let a = Vector(repeating: alpha)
+    map(x, into: y, count: count) { x in a * x }
+  }
+
+  public func add(_ x: Input, _ y: Input, into z: Output, count: Int) {
+    map(x, y, into: z, count: count) { x, y in x + y }
+  }
+
+  public func multiply(_ x: Input, _ y: Input, into z: Output, count: Int) {
+    map(x, y, into: z, count: count) { x, y in x * y }
+  }
+
+  public func dot(_ x: Input, _ y: Input, count: Int) -> Float {
+    let whole = count & ~(lanes - 1)
+    var total = Vector.zero
+    var i = 0
+    while i < whole {
+      total = fma(load(x, i), load(y, i), total)
+      i += lanes
+    }
+    if i < count { total = fma(loadPart(x, i, count), loadPart(y, i, count), total) }
+    return sum(total)
+  }
+
+  public func addBias(_ bias: Input, to x: Output, rows: Int, columns: Int, stride: Int) {
+    for r in 0..<rows {
+      let row = x + r * stride
+      map(row, bias, into: row, count: columns) { x, b in x + b }
+    }
+  }
+
+  public func addColumnSums(of x: Input, into sums: Output, rows: Int, columns: Int, stride: Int) {
+    var c = 0
+    while c < columns {
+      let isWhole = c + lanes <= columns
+      var total = Vector.zero
+      for r in 0..<rows {
+        let row = x + r * stride
+        total += isWhole ? load(row, c) : loadPart(row, c, columns)
+      }
+      if isWhole {
+        store(load(sums, c) + total, sums, c)
+      } else {
+        storePart(loadPart(sums, c, columns) + total, sums, c, columns)
+      }
+      c += lanes
+    }
+  }
+
+  public func addResidual(_ x: Input, _ z: Input, scales: Input?, into y: Output, count: Int) {
+    guard let scales else { return add(x, z, into: y, count: count) }
+    map(x, z, scales, into: y, count: count) { x, z, s in fma(s, z, x) }
+  }
+
+  public func allFinite(_ x: Input, count: Int) -> Bool {
+    // x * 0 is 0 for finite x and NaN for the others, and NaN survives every sum.
+    let whole = count & ~(lanes - 1)
+    var total = Vector.zero
+    var i = 0
+    while i < whole {
+      total = fma(load(x, i), Vector.zero, total)
+      i += lanes
+    }
+    if i < count { total = fma(loadPart(x, i, count), Vector.zero, total) }
+    return sum(total) == 0
+  }
+
+  public func countAbove(_ x: Input, count: Int, value: Float, index: Int) -> Int {
+    let v = Vector(repeating: value)
+    let one = SIMD16<Int32>(repeating: 1)
+    var total = SIMD16<Int32>.zero
+    // Below `index` equal scores count too, above it they do not.
+    let below = min(index, count) & ~(lanes - 1)
+    let whole = count & ~(lanes - 1)
+    var i = 0
+    while i < below {
+      total = total &+ SIMD16<Int32>.zero.replacing(with: one, where: load(x, i) .>= v)
+      i += lanes
+    }
+    var scalar = 0
+    let next = min(below + lanes, count)
+    while i < next {
+      if x[i] > value || (x[i] == value && i < index) { scalar += 1 }
+      i += 1
+    }
+    while i < whole {
+      total = total &+ SIMD16<Int32>.zero.replacing(with: one, where: load(x, i) .> v)
+      i += lanes
+    }
+    while i < count {
+      if x[i] > value { scalar += 1 }
+      i += 1
+    }
+    return scalar + Int(total.wrappedSum())
+  }
+
+  public func firstAbove(_ x: Input, start: Int, count: Int, value: Float) -> Int {
+    var i = start
+    while i + 4 * lanes <= count {
+      let a = larger(load(x, i), load(x, i + lanes))
+      let b = larger(load(x, i + 2 * lanes), load(x, i + 3 * lanes))
+      if largest(larger(a, b)) > value { break }
+      i += 4 * lanes
+    }
+    while i < count && !(x[i] > value) { i += 1 }
+    return i
+  }
+}
