@@ -24,12 +24,14 @@ let package = Package(
   products: [.library(name: "elastirec", type: .dynamic, targets: ["ElastirecABI"])],
   targets: [
     // MARK: - Library
-    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .target(name: "CProcessor"),
     .target(name: "VectorLoops"),
     .target(
       name: "Kernels",
-      dependencies: ["COpenBLAS", "CProcessor", "VectorLoops"] + vectorTargets.map { .byName(name: $0.name) },
+      dependencies: ["COpenBLAS", "CProcessor", "VectorLoops"]
+        + vectorTargets.map { .byName(name: $0.name) },
       swiftSettings: [.unsafeFlags(["-Ounchecked"])]),
     .target(name: "Autograd", dependencies: ["Kernels"]),
     .target(name: "Layers", dependencies: ["Autograd", "Interactions"]),

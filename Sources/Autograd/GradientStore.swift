@@ -9,8 +9,8 @@ public struct RowGradient {
 
 /// Gradients by tensor.
 ///
-/// Each thread of a training step has a store of its own; `merge` adds them up in a fixed order, so that sums do not
-/// depend on which thread was first.
+/// Each thread of a training step has a store of its own; `merge` adds them up in a fixed order, so
+/// that sums do not depend on which thread was first.
 public final class GradientStore {
   private var dense: [ObjectIdentifier: Tensor] = [:]
   private var sparse: [ObjectIdentifier: [RowGradient]] = [:]
@@ -39,7 +39,8 @@ public final class GradientStore {
     sparse[ObjectIdentifier(tensor)] ?? []
   }
 
-  /// Calls `body` with the place of the gradient and 0 where it must be written, 1 where it must be added to.
+  /// Calls `body` with the place of the gradient and 0 where it must be written, 1 where it must be
+  /// added to.
   func accumulate(_ tensor: Tensor, _ body: (Matrix, Float) -> Void) {
     let owner = tensor.owner
     let id = ObjectIdentifier(owner)
@@ -59,7 +60,8 @@ public final class GradientStore {
     }
   }
 
-  /// Adds a whole gradient, or keeps it where it is the first. `gradient` must not be used afterwards.
+  /// Adds a whole gradient, or keeps it where it is the first. `gradient` must not be used
+  /// afterwards.
   func add(_ gradient: Tensor, to tensor: Tensor) {
     if tensor.base == nil, dense[ObjectIdentifier(tensor)] == nil {
       dense[ObjectIdentifier(tensor)] = gradient
@@ -75,8 +77,9 @@ public final class GradientStore {
   }
 
   /// Adds alpha times row i of `values` to row `rows[i]`.
-  func add(_ values: Matrix, alpha: Float, toRows rows: UnsafeBufferPointer<Int32>, of table: Tensor)
-  {
+  func add(
+    _ values: Matrix, alpha: Float, toRows rows: UnsafeBufferPointer<Int32>, of table: Tensor
+  ) {
     if keepsRows.contains(ObjectIdentifier(table)), dense[ObjectIdentifier(table)] == nil {
       let copy = Tensor(shape: [rows.count, values.columns])
       for r in 0..<rows.count {
@@ -118,7 +121,11 @@ public final class GradientStore {
       guard let target = dense[id] else { continue }
       parts.append((target.matrix, sources.map(\.matrix)))
       if let rows = sparse.removeValue(forKey: id) {
-        for part in rows { part.rows.withUnsafeBufferPointer { add(part.values.matrix, alpha: 1, toRows: $0, of: tensor) } }
+        for part in rows {
+          part.rows.withUnsafeBufferPointer {
+            add(part.values.matrix, alpha: 1, toRows: $0, of: tensor)
+          }
+        }
       }
     }
     let tasks = parts.flatMap { part in

@@ -3,7 +3,8 @@ public import VectorLoops
 
 /// Returns dropout(activation(x W^T + b)).
 ///
-/// - Shapes: `x` is `[rows, in]`, `weight` is `[out, in]`, `bias` is `[out]`, the result is `[rows, out]`.
+/// - Shapes: `x` is `[rows, in]`, `weight` is `[out, in]`, `bias` is `[out]`, the result is `[rows,
+///   out]`.
 public func linear(
   _ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation: Activation = .none,
   dropout: Float = 0, on pass: Pass
@@ -34,7 +35,8 @@ public func linear(
       tape.accumulate(weight) { gemm(g.matrix, x.matrix, transposeA: true, into: $0, beta: $1) }
       if let bias {
         tape.add(to: bias) {
-          loops.addColumnSums(of: g.pointer, into: $0.pointer, rows: rows, columns: out, stride: out)
+          loops.addColumnSums(
+            of: g.pointer, into: $0.pointer, rows: rows, columns: out, stride: out)
         }
       }
     }

@@ -1,8 +1,8 @@
 import Kernels
 import VectorLoops
 
-/// Returns scale * the sum over rows of -sum(q log softmax(hidden table^T)), where q puts 1 - smoothing on the row's target and
-/// smoothing / items on every item. See `FusedCrossEntropy`.
+/// Returns scale * the sum over rows of -sum(q log softmax(hidden table^T)), where q puts 1 -
+/// smoothing on the row's target and smoothing / items on every item. See `FusedCrossEntropy`.
 ///
 /// - Shapes: `hidden` is `[rows, dim]`, `table` is `[items, dim]`, the result is a scalar.
 public func softmaxCrossEntropy(
@@ -40,7 +40,8 @@ public func softmaxCrossEntropy(
   }
 }
 
-/// Items that a batch draws as negatives, and the logarithms of how often each is expected among the draws.
+/// Items that a batch draws as negatives, and the logarithms of how often each is expected among
+/// the draws.
 public struct SharedNegatives {
   public let items: [Int32]
   public let logExpected: [Float]
@@ -56,8 +57,9 @@ public struct SharedNegatives {
   }
 }
 
-/// Returns scale * the sum over rows of -log softmax([z_y - log q_y, z_j - log q_j ...])_0 over negatives that all rows share; a
-/// negative that is the row's target is left out (Jean et al., 2015; TensorFlow's sampled softmax).
+/// Returns scale * the sum over rows of -log softmax([z_y - log q_y, z_j - log q_j ...])_0 over
+/// negatives that all rows share; a negative that is the row's target is left out (Jean et al.,
+/// 2015; TensorFlow's sampled softmax).
 ///
 /// - Shapes: `hidden` is `[rows, dim]`, `table` is `[items, dim]`, the result is a scalar.
 public func sampledSoftmaxCrossEntropy(
@@ -114,10 +116,12 @@ public func sampledSoftmaxCrossEntropy(
   }
 }
 
-/// Returns scale * the sum over rows of -beta log sigmoid(r+) - sum_j log(1 - sigmoid(r-_j)), where r+ is the score of the row's target and
-/// r-_j that of its j-th negative. `beta` is 1 for binary cross-entropy, below 1 for gBCE (Petrov and Macdonald, RecSys 2023).
+/// Returns scale * the sum over rows of -beta log sigmoid(r+) - sum_j log(1 - sigmoid(r-_j)), where
+/// r+ is the score of the row's target and r-_j that of its j-th negative. `beta` is 1 for binary
+/// cross-entropy, below 1 for gBCE (Petrov and Macdonald, RecSys 2023).
 ///
-/// - Shapes: `hidden` is `[rows, dim]`, `table` is `[items, dim]`, `negatives` is `[rows, n]` in row-major order, the result is a scalar.
+/// - Shapes: `hidden` is `[rows, dim]`, `table` is `[items, dim]`, `negatives` is `[rows, n]` in
+///   row-major order, the result is a scalar.
 public func binaryCrossEntropy(
   _ hidden: Tensor, table: Tensor, targets: [Int32], negatives: [Int32], beta: Float = 1,
   scale: Float, on pass: Pass

@@ -1,6 +1,7 @@
 import Kernels
 
-/// Returns (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row, with the biased variance (Ba et al., 2016).
+/// Returns (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row, with the biased
+/// variance (Ba et al., 2016).
 ///
 /// - Shapes: `x` is `[rows, columns]`, `weight` and `bias` are `[columns]`.
 public func layerNorm(

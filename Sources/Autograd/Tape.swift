@@ -3,15 +3,17 @@ public import VectorLoops
 
 /// Records the pullbacks of ops and runs them backwards.
 ///
-/// A pullback and everything it holds is released as soon as it has run. Gradients of parameters go to `store`, which outlives
-/// the tape; those of intermediate results live only until they are used.
+/// A pullback and everything it holds is released as soon as it has run. Gradients of parameters go
+/// to `store`, which outlives the tape; those of intermediate results live only until they are
+/// used.
 public final class Tape {
   public let store: GradientStore
   private let local = GradientStore()
   private let wanted: Set<ObjectIdentifier>?
   private var pullbacks: [() -> Void] = []
 
-  /// - Parameter wanted: the parameters that gradients are found for, or nil for all that are trainable.
+  /// - Parameter wanted: the parameters that gradients are found for, or nil for all that are
+  ///   trainable.
   public init(store: GradientStore = GradientStore(), wanted: [Tensor]? = nil) {
     self.store = store
     self.wanted = wanted.map { Set($0.map { ObjectIdentifier($0.owner) }) }
@@ -80,7 +82,8 @@ public final class Tape {
 /// What a forward pass is for: the tape to record on, and the random numbers of dropout.
 public final class Pass {
   public let tape: Tape?
-  /// The number of the first token in its batch, so that random numbers do not depend on how a batch is divided.
+  /// The number of the first token in its batch, so that random numbers do not depend on how a
+  /// batch is divided.
   public let firstToken: Int
   private let dropoutKey: RandomKey?
   private var ops: UInt32 = 0
@@ -114,7 +117,8 @@ public final class Pass {
     return scales
   }
 
-  /// Makes a result of the given shape, and records the pullback where a gradient is wanted by any of `inputs`.
+  /// Makes a result of the given shape, and records the pullback where a gradient is wanted by any
+  /// of `inputs`.
   func result(
     _ result: Tensor, of inputs: [Tensor], pullback: (Tape) -> (Tensor) -> Void
   ) -> Tensor {

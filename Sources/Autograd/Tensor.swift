@@ -2,8 +2,8 @@ public import Kernels
 
 /// A row-major array of floats that a tape can differentiate through.
 ///
-/// Its memory comes from the buffer pool. A tensor may be a view of another one's rows and columns: a prefix of a
-/// weight is trained and read in place.
+/// Its memory comes from the buffer pool. A tensor may be a view of another one's rows and columns:
+/// a prefix of a weight is trained and read in place.
 public final class Tensor {
   public let shape: [Int]
   /// The numbers as a matrix: vectors are one row, scalars one number.
@@ -88,7 +88,8 @@ public final class Tensor {
     guard let base else { return other }
     let distance = pointer - base.pointer
     let outer = base.base == nil ? other : base.view(in: other)
-    let (row, column) = distance == 0 ? (0, 0) : distance.quotientAndRemainder(dividingBy: base.matrix.stride)
+    let (row, column) =
+      distance == 0 ? (0, 0) : distance.quotientAndRemainder(dividingBy: base.matrix.stride)
     return outer.block(row: row, column: column, rows: rows, columns: columns)
   }
 

@@ -1,10 +1,11 @@
 import CElastirec
-import Foundation
+import FoundationEssentials
 import Interactions
 import Kernels
 import Training
 
-/// Runs `body` and turns what it throws into a status and a message. No Swift error passes this function.
+/// Runs `body` and turns what it throws into a status and a message. No Swift error passes this
+/// function.
 func atBoundary(_ error: UnsafeMutablePointer<elastirec_error>?, _ body: () throws -> Void)
   -> elastirec_status
 {

@@ -1,7 +1,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 public import CElastirec
-import Foundation
+import FoundationEssentials
 import Interactions
 import Kernels
 import Layers

@@ -1,9 +1,15 @@
-import Foundation
+import FoundationEssentials
 
-/// The fields of a JSON object, each read once with its type and range; what nobody read is an error.
+/// The fields of a JSON object, each read once with its type and range; what nobody read is an
+/// error.
 public struct Fields {
   private enum Value: Decodable {
-    case null, bool(Bool), integer(Int64), unsigned(UInt64), number(Double), text(String)
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    case unsigned(UInt64)
+    case number(Double)
+    case text(String)
     case other
 
     init(from decoder: any Decoder) throws {

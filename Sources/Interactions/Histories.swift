@@ -26,7 +26,8 @@ public struct Histories {
 
   /// Refers to a caller's arrays, which must stay while this value is used.
   ///
-  /// - Throws: `InvalidArgument` where offsets fall, leave the items, or an item is not in `0 ..< itemCount`.
+  /// - Throws: `InvalidArgument` where offsets fall, leave the items, or an item is not in `0 ..<
+  ///   itemCount`.
   public init(
     items: UnsafeBufferPointer<Int32>, offsets: UnsafeBufferPointer<Int64>, itemCount: Int,
     name: String

@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 
 /// Draws items that a history does not continue with.
 public struct NegativeSampler: Sendable {
@@ -7,8 +7,8 @@ public struct NegativeSampler: Sendable {
     case uniform
     /// In proportion to how often an item occurs in training.
     case popularity
-    /// p(k) = (ln(k + 2) - ln(k + 1)) / ln(items + 1) for the k-th most frequent item, from 0 (TensorFlow's
-    /// `log_uniform_candidate_sampler`).
+    /// p(k) = (ln(k + 2) - ln(k + 1)) / ln(items + 1) for the k-th most frequent item, from 0
+    /// (TensorFlow's `log_uniform_candidate_sampler`).
     case logUniform = "log_uniform"
   }
 
@@ -74,7 +74,8 @@ public struct NegativeSampler: Sendable {
     }
   }
 
-  /// Draws until `count` different items came (or every item that can come), and returns them with the number of draws.
+  /// Draws until `count` different items came (or every item that can come), and returns them with
+  /// the number of draws.
   public func drawDistinct(_ count: Int, using generator: inout CounterGenerator)
     -> (items: [Int32], draws: Int)
   {
@@ -92,7 +93,8 @@ public struct NegativeSampler: Sendable {
     return (items, draws)
   }
 
-  /// ln of the expected count of `item` among `draws` draws that are repeated until all are distinct: 1 - (1 - p)^draws.
+  /// ln of the expected count of `item` among `draws` draws that are repeated until all are
+  /// distinct: 1 - (1 - p)^draws.
   public func logExpectedCount(of item: Int32, draws: Int) -> Float {
     // An item that is never drawn would get -infinity; the floor only keeps its own logit finite.
     let p = max(probability(of: item), 1e-12)

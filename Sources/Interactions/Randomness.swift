@@ -1,5 +1,5 @@
-/// A counter-based generator: SplitMix64 (Steele et al., 2014), started from a seed, a step and a purpose, so that no
-/// stream depends on what others drew.
+/// A counter-based generator: SplitMix64 (Steele et al., 2014), started from a seed, a step and a
+/// purpose, so that no stream depends on what others drew.
 public struct CounterGenerator: RandomNumberGenerator {
   private var state: UInt64
 

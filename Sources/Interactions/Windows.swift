@@ -8,7 +8,8 @@ public enum Crop: String, Sendable, CaseIterable {
   case all
 }
 
-/// A stretch of the items of all histories: inputs are all of it but the last item, targets all but the first.
+/// A stretch of the items of all histories: inputs are all of it but the last item, targets all but
+/// the first.
 public struct Window: Equatable, Sendable {
   public let items: Range<Int>
 
@@ -18,7 +19,8 @@ public struct Window: Equatable, Sendable {
 }
 
 extension Histories {
-  /// The windows of one epoch, of at most `maximalLength` tokens each. Histories of one item have none.
+  /// The windows of one epoch, of at most `maximalLength` tokens each. Histories of one item have
+  /// none.
   public func windows(
     crop: Crop, maximalLength: Int, using generator: inout some RandomNumberGenerator
   ) -> [Window] {
@@ -51,7 +53,8 @@ extension Histories {
 
 /// Splits some windows into lists of about equal cost, the same lists on any machine.
 ///
-/// Each list is one worker's share of a step. Long windows are dealt first, each to the list with least so far.
+/// Each list is one worker's share of a step. Long windows are dealt first, each to the list with
+/// least so far.
 public func balance(_ windows: [Window], lists: Int, cost: (Window) -> Int) -> [[Window]] {
   var result = Array(repeating: [Window](), count: lists)
   var loads = Array(repeating: 0, count: lists)

@@ -3,9 +3,9 @@ public import VectorLoops
 /// Causal multi-head attention over packed histories: for each history and head,
 /// softmax(scale * q k^T) v, where position t sees positions 0 ... t of its own history.
 ///
-/// Rows of scores live in tiles of 64, so memory grows with the longest history, never with its square.
-/// Dropout on the probabilities takes element (t, j) of head h in the stream of `key` to be number
-/// ((first token + t) * heads + h) * maximal length + j.
+/// Rows of scores live in tiles of 64, so memory grows with the longest history, never with its
+/// square. Dropout on the probabilities takes element (t, j) of head h in the stream of `key` to be
+/// number ((first token + t) * heads + h) * maximal length + j.
 public struct PackedAttention {
   public let heads: Int
   public let dim: Int
@@ -13,7 +13,8 @@ public struct PackedAttention {
   public let offsets: [Int]
   public let dropout: Float
   public let key: RandomKey
-  /// The number of the first token in its batch, so that dropout does not depend on how a batch is divided.
+  /// The number of the first token in its batch, so that dropout does not depend on how a batch is
+  /// divided.
   public let firstToken: Int
   /// At least the length of every history.
   public let maximalLength: Int
@@ -41,11 +42,15 @@ public struct PackedAttention {
   public func forward(q: Matrix, k: Matrix, v: Matrix, into y: Matrix, logSums: Output?) {
     forEachTile { h, rows, first, count in
       let history = rows.lowerBound
-      let (qs, ks, vs) = (part(q, h, history + first, count), part(k, h, history, first + count),
-        part(v, h, history, first + count))
+      let (qs, ks, vs) = (
+        part(q, h, history + first, count), part(k, h, history, first + count),
+        part(v, h, history, first + count)
+      )
       let scores = Buffer(count: count * (first + count) + count)
       let p = Matrix(scores.pointer, rows: count, columns: first + count)
-      let sums = logSums.map { $0 + h * q.rows + history + first } ?? scores.pointer + count * (first + count)
+      let sums =
+        logSums.map { $0 + h * q.rows + history + first } ?? scores.pointer + count
+        * (first + count)
       gemm(qs, ks, transposeB: true, into: p)
       loops.causalSoftmax(
         p.pointer, rows: count, columns: p.columns, first: first, scale: scale, logSums: sums)
@@ -54,7 +59,8 @@ public struct PackedAttention {
     }
   }
 
-  /// What `forward` gives for the last position of each history alone, without dropout: all that a recommendation needs.
+  /// What `forward` gives for the last position of each history alone, without dropout: all that a
+  /// recommendation needs.
   ///
   /// - Shapes: `q` and `y` are `[histories, dim]`, `k` and `v` are `[tokens, dim]`.
   public func forwardLast(q: Matrix, k: Matrix, v: Matrix, into y: Matrix) {
@@ -80,8 +86,8 @@ public struct PackedAttention {
     }
   }
 
-  /// The gradients of `forward`, added to `dq`, `dk` and `dv`. `logSums` `[heads, tokens]` is what forward wrote,
-  /// `y` its result.
+  /// The gradients of `forward`, added to `dq`, `dk` and `dv`. `logSums` `[heads, tokens]` is what
+  /// forward wrote, `y` its result.
   public func backward(
     q: Matrix, k: Matrix, v: Matrix, y: Matrix, dy: Matrix, logSums: Input, dq: Matrix, dk: Matrix,
     dv: Matrix
@@ -89,8 +95,10 @@ public struct PackedAttention {
     let shifts = Buffer(count: Self.tile)
     forEachTile { h, rows, first, count in
       let (history, seen) = (rows.lowerBound, first + count)
-      let (qs, ks, vs) = (part(q, h, history + first, count), part(k, h, history, seen),
-        part(v, h, history, seen))
+      let (qs, ks, vs) = (
+        part(q, h, history + first, count), part(k, h, history, seen),
+        part(v, h, history, seen)
+      )
       let dys = part(dy, h, history + first, count)
       let ys = part(y, h, history + first, count)
       // sum_j p_j dp_j = y . dy, with dropout too: the dropped p multiply the same v.

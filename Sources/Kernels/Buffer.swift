@@ -1,5 +1,5 @@
 import CProcessor
-import Foundation
+import Glibc
 
 /// Memory could not be had.
 public struct OutOfMemory: Error {
@@ -16,8 +16,8 @@ public final class Buffer: @unchecked Sendable {
   public let count: Int
   private let sizeClass: Int
 
-  /// Makes a buffer whose contents are undefined. Traps where memory is exhausted: large allocations that a caller's
-  /// numbers decide on are checked first, with `Buffer.require`.
+  /// Makes a buffer whose contents are undefined. Traps where memory is exhausted: large
+  /// allocations that a caller's numbers decide on are checked first, with `Buffer.require`.
   public init(count: Int) {
     self.count = count
     sizeClass = BufferPool.sizeClass(of: count)
@@ -31,7 +31,7 @@ public final class Buffer: @unchecked Sendable {
 
   /// Throws where `bytes` more than the machine's memory would be needed.
   public static func require(bytes: Int) throws {
-    let limit = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    let limit = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
     guard bytes >= 0, bytes <= limit else { throw OutOfMemory(bytes: bytes) }
     // The system refuses what its limits (ulimit -v) do not allow.
     guard let probe = malloc(max(1, bytes)) else { throw OutOfMemory(bytes: bytes) }
@@ -92,7 +92,7 @@ final class BufferPool: @unchecked Sendable {
   func trim() {
     pthread_mutex_lock(lock)
     for sizeClass in blocks.indices {
-      blocks[sizeClass].forEach { free($0) }
+      for block in blocks[sizeClass] { free(block) }
       blocks[sizeClass].removeAll()
     }
     pthread_mutex_unlock(lock)

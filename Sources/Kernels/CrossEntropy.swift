@@ -1,7 +1,7 @@
 import VectorLoops
 
-/// Softmax cross-entropy of hidden states against a table of items, fused: logits exist for a few rows at a time,
-/// and become their gradient in place.
+/// Softmax cross-entropy of hidden states against a table of items, fused: logits exist for a few
+/// rows at a time, and become their gradient in place.
 public struct FusedCrossEntropy {
   /// Each row's loss and gradient are multiplied by this.
   public let scale: Float
@@ -37,7 +37,10 @@ public struct FusedCrossEntropy {
       let z = Matrix(logits.pointer, rows: count, columns: table.rows)
       gemm(h, table, transposeB: true, into: z)
       for r in 0..<count {
-        loss += Double(rowLoss(z.pointer + r * z.stride, z.columns, Int(targets[start + r]), dHidden != nil || dTable != nil))
+        loss += Double(
+          rowLoss(
+            z.pointer + r * z.stride, z.columns, Int(targets[start + r]),
+            dHidden != nil || dTable != nil))
       }
       if let dHidden { gemm(z, table, into: dHidden.rows(start..<(start + count))) }
       if let dTable {

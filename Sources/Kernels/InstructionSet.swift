@@ -1,5 +1,5 @@
 import CProcessor
-import Foundation
+import Glibc
 public import VectorLoops
 import VectorLoopsBaseline
 
@@ -25,8 +25,9 @@ public enum InstructionSet: String, CaseIterable, Sendable {
 
   /// The set in use: the fastest, or what `ELASTIREC_ISA` names if the processor has it.
   public static let current: InstructionSet = {
-    let wanted = ProcessInfo.processInfo.environment["ELASTIREC_ISA"]
-      .flatMap { InstructionSet(rawValue: $0.lowercased()) }
+    let wanted = getenv("ELASTIREC_ISA").flatMap {
+      InstructionSet(rawValue: String(cString: $0).lowercased())
+    }
     if let wanted, supported.contains(wanted) { return wanted }
     return supported.last ?? .baseline
   }()

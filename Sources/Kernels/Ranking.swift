@@ -10,10 +10,11 @@ public struct TopK {
     heap.reserveCapacity(k + 1)
   }
 
-  /// Writes the best items of `scores` and their scores, best first; -1 and -infinity where items run out.
+  /// Writes the best items of `scores` and their scores, best first; -1 and -infinity where items
+  /// run out.
   ///
-  /// Scores of -infinity stand for items that are left out. The loop keeps the k best in a heap whose root is the
-  /// worst; whole vectors below the root are passed over.
+  /// Scores of -infinity stand for items that are left out. The loop keeps the k best in a heap
+  /// whose root is the worst; whole vectors below the root are passed over.
   public mutating func select(
     _ scores: Input, count: Int, items: UnsafeMutablePointer<Int32>, best: Output?
   ) {

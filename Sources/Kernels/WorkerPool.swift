@@ -1,25 +1,27 @@
 import CProcessor
-import Foundation
+import Glibc
 import Synchronization
 
 /// Threads that run the tasks of one job at a time, made on first use and again in a forked child.
 ///
-/// A thread that waits for work spins for some microseconds, then blocks, so that an idle pool takes no
-/// processor time. A caller who finds the pool busy runs its tasks itself.
+/// A thread that waits for work spins for some microseconds, then blocks, so that an idle pool
+/// takes no processor time. A caller who finds the pool busy runs its tasks itself.
 public final class WorkerPool: @unchecked Sendable {
   private static let current = Current()
 
-  /// Runs `body` once for each number in `0 ..< tasks`, on at most `workers` threads, the caller's among them.
+  /// Runs `body` once for each number in `0 ..< tasks`, on at most `workers` threads, the caller's
+  /// among them.
   ///
-  /// Tasks may run in any order and at once, so each must write to its own memory. What they compute must
-  /// not depend on `workers`.
+  /// Tasks may run in any order and at once, so each must write to its own memory. What they
+  /// compute must not depend on `workers`.
   public static func run(tasks: Int, workers: Int, _ body: (Int) -> Void) {
     if tasks <= 1 || workers <= 1 || !current.pool.tryRun(tasks, min(workers, tasks), body) {
       for task in 0..<tasks { body(task) }
     }
   }
 
-  /// The closure stays with the caller: threads that held a reference might give it back after the job is over.
+  /// The closure stays with the caller: threads that held a reference might give it back after the
+  /// job is over.
   private struct Job {
     let body: UnsafePointer<(Int) -> Void>
     let tasks: Int
@@ -97,11 +99,13 @@ public final class WorkerPool: @unchecked Sendable {
       var thread = pthread_t()
       let pool = Unmanaged.passUnretained(self).toOpaque()
       // A pool lives as long as its process, so its threads need not retain it.
-      let status = pthread_create(&thread, nil, { pool in
-        guard let pool else { return nil }
-        Unmanaged<WorkerPool>.fromOpaque(pool).takeUnretainedValue().serve()
-        return nil
-      }, pool)
+      let status = pthread_create(
+        &thread, nil,
+        { pool in
+          guard let pool else { return nil }
+          Unmanaged<WorkerPool>.fromOpaque(pool).takeUnretainedValue().serve()
+          return nil
+        }, pool)
       if status != 0 { return }  // fewer threads, the same result
       pthread_detach(thread)
       threads += 1

@@ -1,5 +1,5 @@
 public import Autograd
-import Foundation
+import Glibc
 import Kernels
 import VectorLoops
 
@@ -8,7 +8,8 @@ public final class Adam {
   public enum Form: String, Sendable, CaseIterable {
     /// m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon).
     case torch
-    /// sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon): epsilon stands beside the uncorrected moment.
+    /// sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon): epsilon stands beside the uncorrected
+    /// moment.
     case tensorflow
   }
 
@@ -46,8 +47,8 @@ public final class Adam {
 
   /// Moves every parameter that has a gradient.
   ///
-  /// A parameter whose gradient the store keeps as rows moves in those rows only (the lazy form); all moments of a
-  /// dense gradient decay, as in TensorFlow.
+  /// A parameter whose gradient the store keeps as rows moves in those rows only (the lazy form);
+  /// all moments of a dense gradient decay, as in TensorFlow.
   ///
   /// - Parameter rate: multiplies the learning rate, for schedules.
   public func step(_ gradients: GradientStore, rate: Double = 1, workers: Int) {

@@ -1,7 +1,7 @@
 public import Autograd
+import Glibc
 import Interactions
 public import VectorLoops
-import Foundation
 
 /// Fills weights with random numbers. Biases and norms keep their constants.
 public struct Initializer {

@@ -33,8 +33,8 @@ public struct NamedParameter {
 }
 
 extension Module {
-  /// Every parameter below this module in the order of declaration. Names are properties in snake case, and numbers for the
-  /// parts of arrays.
+  /// Every parameter below this module in the order of declaration. Names are properties in snake
+  /// case, and numbers for the parts of arrays.
   public func parameters() -> [NamedParameter] { collect(self, at: "") }
 }
 

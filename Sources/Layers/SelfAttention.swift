@@ -2,7 +2,8 @@ public import Autograd
 public import Interactions
 import Kernels
 
-/// Causal multi-head self-attention over packed histories (Vaswani et al., 2017), with an output map.
+/// Causal multi-head self-attention over packed histories (Vaswani et al., 2017), with an output
+/// map.
 public struct SelfAttention: Module {
   /// Rows: all queries, all keys, all values; head h owns `dim / heads` of each.
   let qkv: Linear

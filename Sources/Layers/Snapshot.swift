@@ -1,6 +1,7 @@
 public import Autograd
 
-/// A copy of some tensors, which puts them back to the bit. Second-order search and best epochs need it.
+/// A copy of some tensors, which puts them back to the bit. Second-order search and best epochs
+/// need it.
 public struct Snapshot {
   private let tensors: [Tensor]
   private let copies: [[Float]]

@@ -1,4 +1,4 @@
-public import Foundation
+public import FoundationEssentials
 import Interactions
 import Kernels
 
@@ -10,8 +10,8 @@ enum ModelName: String, CaseIterable {
 
 /// Makes a model with fresh weights from a JSON object, e.g. `{"model": "sasrec", "items": 100}`.
 ///
-/// - Throws: `InvalidArgument` for unknown fields and values out of range, `OutOfMemory` where training would need more than
-///   the machine has.
+/// - Throws: `InvalidArgument` for unknown fields and values out of range, `OutOfMemory` where
+///   training would need more than the machine has.
 public func makeModel(json: Data) throws -> any Recommender {
   var fields = try Fields(json: json, name: "the model's configuration")
   switch try fields.choice("model", default: ModelName.sasrec) {

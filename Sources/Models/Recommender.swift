@@ -42,8 +42,8 @@ extension Recommender {
   public var parameterCount: Int { parameters().reduce(0) { $0 + $1.value.count } }
 }
 
-/// A recommender that is trained by gradients: it turns histories into states, whose products with a table of items
-/// are scores.
+/// A recommender that is trained by gradients: it turns histories into states, whose products with
+/// a table of items are scores.
 public protocol SequentialModel: Recommender {
   /// The states after each token.
   ///

@@ -1,12 +1,12 @@
 public import Autograd
-import Foundation
 public import Interactions
 import Layers
 public import VectorLoops
 
 /// Scores the next item of a history with causal self-attention.
 ///
-/// Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. The post-norm form is RecBole's.
+/// Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. The post-norm form is
+/// RecBole's.
 public struct SASRec: SequentialModel {
   /// Where the layer norms stand.
   public enum Norm: String, Sendable, CaseIterable {
@@ -14,7 +14,8 @@ public struct SASRec: SequentialModel {
     case post
     /// Before each map, and once at the end.
     case pre
-    /// Before the queries alone, whose normalised form is the residual, and once at the end (the authors' code).
+    /// Before the queries alone, whose normalised form is the residual, and once at the end (the
+    /// authors' code).
     case query
   }
 
@@ -79,7 +80,8 @@ public struct SASRec: SequentialModel {
     let pass = Pass.inference
     var x = embed(batch, on: pass)
     for block in blocks.dropLast() { x = block(x, batch, on: pass) }
-    // Only the last position of the last block is read, so only its queries and feed-forward are computed.
+    // Only the last position of the last block is read, so only its queries and feed-forward are
+    // computed.
     x = blocks.last?.last(x, batch, on: pass) ?? gather(x, rows: batch.lastTokens, on: pass)
     return finalNorm?(x, on: pass) ?? x
   }
@@ -184,7 +186,8 @@ extension SASRec.Configuration {
     innerDropout = Float(try fields.number("inner_dropout", default: 0, from: 0, to: 1))
     norm = try fields.choice("norm", default: norm)
     activation = try fields.choice("activation", default: activation)
-    try require(activation != .none, "activation must be \"gelu\", \"relu\" or \"silu\", got \"none\"")
+    try require(
+      activation != .none, "activation must be \"gelu\", \"relu\" or \"silu\", got \"none\"")
     normEpsilon = Float(
       try fields.number("norm_epsilon", default: Double(normEpsilon), from: 0, to: 1))
     scaleEmbedding = try fields.flag("scale_embedding", default: scaleEmbedding)
@@ -196,7 +199,8 @@ extension SASRec.Configuration {
   /// The numbers that the weights hold; large sizes overflow to nil.
   var weightCount: Int? {
     let perBlock = 4 * dim * dim + 2 * dim * innerDim + innerDim + 9 * dim
-    let (tables, overflow) = (items * (tied ? 1 : 2) + maxLength).multipliedReportingOverflow(by: dim)
+    let (tables, overflow) = (items * (tied ? 1 : 2) + maxLength).multipliedReportingOverflow(
+      by: dim)
     return overflow ? nil : tables + blocks * perBlock + 2 * dim
   }
 }

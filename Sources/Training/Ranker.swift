@@ -6,8 +6,8 @@ import VectorLoops
 
 /// Scores, ranks and recommends with a trained model.
 ///
-/// Histories go through the model in groups, each on one thread from its items to its answer. Everything here only
-/// reads, so many callers may use one ranker at once.
+/// Histories go through the model in groups, each on one thread from its items to its answer.
+/// Everything here only reads, so many callers may use one ranker at once.
 public struct Ranker {
   public let model: any Recommender
   /// The scores of histories without items, `[itemCount]`.
@@ -25,7 +25,8 @@ public struct Ranker {
   private static let groupRows = 64
 
   /// Writes the scores of all items after each history, `[histories.count, itemCount]`.
-  public func score(_ histories: Histories, workers: Int, into scores: UnsafeMutablePointer<Float>) {
+  public func score(_ histories: Histories, workers: Int, into scores: UnsafeMutablePointer<Float>)
+  {
     forEachGroup(histories, workers) { rows, group in
       let target = scores + rows.lowerBound * itemCount
       target.update(from: group.pointer, count: rows.count * itemCount)
@@ -51,10 +52,11 @@ public struct Ranker {
     }
   }
 
-  /// Writes the rank of each target, from 1, among the candidates that are not excluded, and the k best items where
-  /// `top` is given.
+  /// Writes the rank of each target, from 1, among the candidates that are not excluded, and the k
+  /// best items where `top` is given.
   ///
-  /// A target always takes part. Equal scores rank by lower index; NaN, which no trained model has, ranks last.
+  /// A target always takes part. Equal scores rank by lower index; NaN, which no trained model has,
+  /// ranks last.
   public func rank(
     _ histories: Histories, targets: Histories, excluded: Histories?, candidates: Histories?,
     k: Int, workers: Int, ranks: UnsafeMutablePointer<Int32>, top: UnsafeMutablePointer<Int32>?

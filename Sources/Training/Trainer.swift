@@ -1,5 +1,5 @@
 import Autograd
-import Foundation
+import Glibc
 public import Interactions
 import Kernels
 import Layers
@@ -13,10 +13,10 @@ public struct Diverged: Error, Equatable {
 
 /// Trains a model on all positions of its histories.
 ///
-/// A step deals its histories to a few lists, balanced by cost. Each list is one task: its histories go through the
-/// model, the loss and back in groups that stay in a core's cache, and add to a gradient store of the list's own.
-/// The stores are then added up in order. How histories are dealt depends on the step alone, so equal seeds
-/// give equal bits on any number of threads.
+/// A step deals its histories to a few lists, balanced by cost. Each list is one task: its
+/// histories go through the model, the loss and back in groups that stay in a core's cache, and add
+/// to a gradient store of the list's own. The stores are then added up in order. How histories are
+/// dealt depends on the step alone, so equal seeds give equal bits on any number of threads.
 public final class Trainer {
   /// Where training stands.
   public struct Progress: Equatable, Sendable {
@@ -45,7 +45,8 @@ public final class Trainer {
   private var tokens = 0
   private var lossSum = 0.0
 
-  /// Tokens that go through the model together: few enough that what they leave behind stays in a core's cache.
+  /// Tokens that go through the model together: few enough that what they leave behind stays in a
+  /// core's cache.
   static let groupTokens = 512
   /// The most lists that a step is dealt to, and so the most threads that it can use.
   static let maximalLists = 8
@@ -80,13 +81,13 @@ public final class Trainer {
   /// - Throws: `Diverged`.
   public func advance(seconds: Double, workers: Int) throws -> Progress {
     if step == steps { beginEpoch() }
-    let start = DispatchTime.now().uptimeNanoseconds
+    let limit = Duration.seconds(min(max(seconds, 0), 1e6))
+    let start = ContinuousClock.now
     repeat {
       let first = step * options.batchSize
       try train(Array(windows[first..<min(first + options.batchSize, windows.count)]), workers)
       step += 1
-    } while step < steps
-      && Double(DispatchTime.now().uptimeNanoseconds - start) < seconds * 1e9
+    } while step < steps && ContinuousClock.now - start < limit
     return Progress(
       epoch: epoch, step: step, steps: steps, tokens: tokens, loss: lossSum / Double(tokens),
       isFinished: step == steps)
@@ -117,7 +118,7 @@ public final class Trainer {
       }
     }
     let store = stores[0]
-    defer { stores.forEach { $0.removeAll() } }
+    defer { for store in stores { store.removeAll() } }
     store.merge(
       Array(stores[1..<max(1, lists.count)]), of: parameters.map(\.value), workers: workers)
     let loss = losses.reduce(0, +)

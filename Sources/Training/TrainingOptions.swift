@@ -41,7 +41,8 @@ public struct TrainingOptions: Sendable {
   public var seed: UInt64 = 0
   /// The number of epochs that earlier trainers of this model have had: epochs draw other numbers.
   public var firstEpoch = 0
-  /// Whether gradients of item tables are kept as rows, with lazy Adam; for sampled losses over very many items.
+  /// Whether gradients of item tables are kept as rows, with lazy Adam; for sampled losses over
+  /// very many items.
   public var sparseGradients = false
 
   public init() {}

@@ -25,7 +25,8 @@ public struct RandomKey: Sendable, Equatable {
   }
 }
 
-/// The settings of one Adam step. `rate` already holds the schedule and, in TensorFlow's form, the bias corrections.
+/// The settings of one Adam step. `rate` already holds the schedule and, in TensorFlow's form, the
+/// bias corrections.
 public struct AdamStep: Sendable {
   public var rate: Float
   public var beta1: Float
@@ -92,8 +93,8 @@ public protocol VectorLoops: Sendable {
   func activateBackward(
     x: Input, dy: Input, activation: Activation, scales: Input?, into dx: Output, count: Int)
 
-  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias for each row, with the biased variance. Writes each row's
-  /// mean and 1 / sqrt(variance + epsilon) to `means` and `inverses`.
+  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias for each row, with the biased
+  /// variance. Writes each row's mean and 1 / sqrt(variance + epsilon) to `means` and `inverses`.
   func layerNorm(
     _ x: Input, weight: Input, bias: Input, epsilon: Float, rows: Int, columns: Int,
     into y: Output, means: Output, inverses: Output)
@@ -103,21 +104,22 @@ public protocol VectorLoops: Sendable {
     x: Input, dy: Input, weight: Input, means: Input, inverses: Input, rows: Int, columns: Int,
     into dx: Output, dWeight: Output, dBias: Output)
 
-  /// Turns a row of logits into its gradient, `scale * (softmax(z) - q)`, where q puts 1 - smoothing on the
-  /// target and smoothing / count on every item. Returns -sum(q log softmax(z)).
+  /// Turns a row of logits into its gradient, `scale * (softmax(z) - q)`, where q puts 1 -
+  /// smoothing on the target and smoothing / count on every item. Returns -sum(q log softmax(z)).
   func crossEntropy(
-    _ logits: Output, count: Int, target: Int, smoothing: Float, scale: Float) -> Float
+    _ logits: Output, count: Int, target: Int, smoothing: Float, scale: Float
+  ) -> Float
 
   /// The loss of `crossEntropy` alone. Leaves the logits as they are.
   func crossEntropyLoss(_ logits: Input, count: Int, target: Int, smoothing: Float) -> Float
 
-  /// Replaces each row of scores by softmax(scale * x) over its first `first + r + 1` columns and zeroes the rest.
-  /// Writes log(sum(exp(scale * x))) of each row to `logSums`.
+  /// Replaces each row of scores by softmax(scale * x) over its first `first + r + 1` columns and
+  /// zeroes the rest. Writes log(sum(exp(scale * x))) of each row to `logSums`.
   func causalSoftmax(
     _ x: Output, rows: Int, columns: Int, first: Int, scale: Float, logSums: Output)
 
-  /// Replaces each row of scores by exp(scale * x - logSums[r]) over its first `first + r + 1` columns and zeroes the rest:
-  /// what `causalSoftmax` gave, found again.
+  /// Replaces each row of scores by exp(scale * x - logSums[r]) over its first `first + r + 1`
+  /// columns and zeroes the rest: what `causalSoftmax` gave, found again.
   func causalProbabilities(
     _ x: Output, rows: Int, columns: Int, first: Int, scale: Float, logSums: Input)
 
@@ -128,10 +130,11 @@ public protocol VectorLoops: Sendable {
   /// Writes log(1 + exp(x[i])) to `losses` and sigmoid(x[i]) to `derivatives`.
   func softplus(_ x: Input, losses: Output, derivatives: Output, count: Int)
 
-  /// Fills `scales` with 0 (probability p, rounded to 1 / 65536) or 1 / (1 - p), for the elements `start ..< start + count` of the stream that
-  /// `key` names.
+  /// Fills `scales` with 0 (probability p, rounded to 1 / 65536) or 1 / (1 - p), for the elements
+  /// `start ..< start + count` of the stream that `key` names.
   ///
-  /// Threefry-2x32 with 13 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+  /// Threefry-2x32 with 13 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+  /// 2011).
   func dropoutScales(
     _ scales: Output, start: Int, count: Int, key: RandomKey, probability: Float)
 

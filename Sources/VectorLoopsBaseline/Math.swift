@@ -1,5 +1,5 @@
-// `@_transparent`, because the compiler leaves some `@inline(__always)` functions of this file as calls,
-// which pass a vector in four small registers.
+// `@_transparent`, because the compiler leaves some `@inline(__always)` functions of this file as
+// calls, which pass a vector in four small registers.
 
 /// Sixteen floats: one AVX-512 register, two of AVX2, four of the baseline.
 typealias Vector = SIMD16<Float>

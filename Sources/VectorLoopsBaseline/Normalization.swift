@@ -29,7 +29,8 @@ extension Loops {
     for r in 0..<rows {
       let (row, g, out) = (x + r * columns, dy + r * columns, dx + r * columns)
       let (m, v) = (Vector(repeating: means[r]), Vector(repeating: inverses[r]))
-      // dx = inverse * (dh - mean(dh) - h * mean(dh * h)), where h is the normalised x and dh = dy * weight.
+      // dx = inverse * (dh - mean(dh) - h * mean(dh * h)), where h is the normalised x and dh = dy
+      // * weight.
       var sumOfDh = Vector.zero
       var sumOfDhH = Vector.zero
       var c = 0

@@ -28,8 +28,8 @@ extension Loops {
     }
   }
 
-  /// Returns the 64 scales of one block: lane j of Threefry's counter (block * 16 + j, op) gives two words, each with
-  /// two numbers of 16 bits.
+  /// Returns the 64 scales of one block: lane j of Threefry's counter (block * 16 + j, op) gives
+  /// two words, each with two numbers of 16 bits.
   @_transparent
   func blockOfScales(_ block: Int, _ key: RandomKey, _ threshold: VectorBits, _ keep: Vector)
     -> (Vector, Vector, Vector, Vector)
@@ -67,21 +67,37 @@ func threefry(_ counter0: VectorBits, _ counter1: VectorBits, _ key0: UInt32, _ 
   let k2 = VectorBits(repeating: key0 ^ key1 ^ 0x1BD1_1BDA)
   var a = counter0 &+ k0
   var b = counter1 &+ k1
-  a = a &+ b; b = rotate(b, 13) ^ a
-  a = a &+ b; b = rotate(b, 15) ^ a
-  a = a &+ b; b = rotate(b, 26) ^ a
-  a = a &+ b; b = rotate(b, 6) ^ a
-  a = a &+ k1; b = b &+ k2 &+ VectorBits(repeating: 1)
-  a = a &+ b; b = rotate(b, 17) ^ a
-  a = a &+ b; b = rotate(b, 29) ^ a
-  a = a &+ b; b = rotate(b, 16) ^ a
-  a = a &+ b; b = rotate(b, 24) ^ a
-  a = a &+ k2; b = b &+ k0 &+ VectorBits(repeating: 2)
-  a = a &+ b; b = rotate(b, 13) ^ a
-  a = a &+ b; b = rotate(b, 15) ^ a
-  a = a &+ b; b = rotate(b, 26) ^ a
-  a = a &+ b; b = rotate(b, 6) ^ a
-  a = a &+ k0; b = b &+ k1 &+ VectorBits(repeating: 3)
-  a = a &+ b; b = rotate(b, 17) ^ a
+  a = a &+ b
+  b = rotate(b, 13) ^ a
+  a = a &+ b
+  b = rotate(b, 15) ^ a
+  a = a &+ b
+  b = rotate(b, 26) ^ a
+  a = a &+ b
+  b = rotate(b, 6) ^ a
+  a = a &+ k1
+  b = b &+ k2 &+ VectorBits(repeating: 1)
+  a = a &+ b
+  b = rotate(b, 17) ^ a
+  a = a &+ b
+  b = rotate(b, 29) ^ a
+  a = a &+ b
+  b = rotate(b, 16) ^ a
+  a = a &+ b
+  b = rotate(b, 24) ^ a
+  a = a &+ k2
+  b = b &+ k0 &+ VectorBits(repeating: 2)
+  a = a &+ b
+  b = rotate(b, 13) ^ a
+  a = a &+ b
+  b = rotate(b, 15) ^ a
+  a = a &+ b
+  b = rotate(b, 26) ^ a
+  a = a &+ b
+  b = rotate(b, 6) ^ a
+  a = a &+ k0
+  b = b &+ k1 &+ VectorBits(repeating: 3)
+  a = a &+ b
+  b = rotate(b, 17) ^ a
   return (a, b)
 }

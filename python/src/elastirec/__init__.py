@@ -1,0 +1,68 @@
+"""Elastic sequential recommenders, trained and served on ordinary processors."""
+
+from elastirec import datasets
+from elastirec._evaluation import Report
+from elastirec._files import load
+from elastirec.errors import (
+    ConcurrentFitError,
+    ConfigError,
+    DataError,
+    ElastirecError,
+    ElastirecWarning,
+    InterruptedWarning,
+    LeakageWarning,
+    MissingExtraError,
+    ModelFileError,
+    NotFittedError,
+    SampledMetricWarning,
+    TimeTieWarning,
+    TrainingDiverged,
+    UnknownIdError,
+    UnknownItemWarning,
+    UnsupportedError,
+)
+from elastirec.features import ItemFeatures
+from elastirec.interactions import Interactions
+from elastirec.popularity import Popularity
+from elastirec.sasrec import SASRec
+from elastirec.splits import Holdout, Split, leave_one_out, split_at_time, split_sequences
+
+__all__ = [
+    "ConcurrentFitError",
+    "ConfigError",
+    "DataError",
+    "ElastirecError",
+    "ElastirecWarning",
+    "Holdout",
+    "Interactions",
+    "InterruptedWarning",
+    "ItemFeatures",
+    "LeakageWarning",
+    "MissingExtraError",
+    "ModelFileError",
+    "NotFittedError",
+    "Popularity",
+    "Report",
+    "SASRec",
+    "SampledMetricWarning",
+    "Split",
+    "TimeTieWarning",
+    "TrainingDiverged",
+    "UnknownIdError",
+    "UnknownItemWarning",
+    "UnsupportedError",
+    "__version__",
+    "datasets",
+    "leave_one_out",
+    "load",
+    "split_at_time",
+    "split_sequences",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # looked up when asked for, as reading package metadata is slow
+        from importlib.metadata import version
+
+        return version("elastirec")
+    raise AttributeError(f"module 'elastirec' has no attribute {name!r}")

@@ -1,0 +1,338 @@
+"""What every recommender does once it is fitted."""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastirec import _checks, _evaluation, _files, _recommendation
+from elastirec._evaluation import CANDIDATES, Report
+from elastirec._library import threads
+from elastirec._network import Cost, Fitted, Float32, Network
+from elastirec._params import Parametrized
+from elastirec._recommendation import Unknown
+from elastirec._training import Callback
+from elastirec.errors import ConcurrentFitError, NotFittedError
+from elastirec.interactions import Interactions
+from elastirec.metrics import check_names
+from elastirec.splits import Holdout
+
+_FIT_LOCK = threading.Lock()  # held for a moment, to see whether a model is being fitted
+
+
+class Recommender(Parametrized, ABC):
+    """Learns from a log of interactions, and recommends items by their raw ids.
+
+    Follows scikit-learn's conventions: ``__init__`` only stores keyword arguments, ``fit`` checks
+    them, and what ``fit`` learns ends with an underscore. Many threads may ask one model at a
+    time; while one thread fits a model, others may not use it.
+
+    Attributes
+    ----------
+    items_ : ndarray of shape (n_items,)
+        Item ids, in the order in which the model numbers them.
+    users_ : ndarray of shape (n_users,)
+        Ids of the users of the log that ``fit`` saw.
+    history_ : list of dict
+        A row for each epoch: "epoch", "loss", metrics of the validation, "seconds", "tokens".
+    best_epoch_ : int
+        The epoch whose weights the model has.
+    stopped_ : str
+        Why training ended: "epochs", "patience", "callback", "interrupted", or "unfinished"
+        where ``fit`` raised an error after training had begun.
+    seed_ : int
+        The seed that ``fit`` used.
+    """
+
+    n_jobs: int | None
+    items_: NDArray[Any]
+    users_: NDArray[Any]
+    history_: list[dict[str, Any]]
+    best_epoch_: int
+    stopped_: str
+    seed_: int
+
+    @abstractmethod
+    def fit(
+        self,
+        log: Interactions,
+        *,
+        validation: Holdout | None = None,
+        progress: bool = True,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Learn from a log and return ``self``."""
+
+    def recommend(
+        self,
+        users: Iterable[Any] | None = None,
+        *,
+        histories: Iterable[Iterable[Any]] | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        allow: Iterable[Any] | None = None,
+        block: Iterable[Any] | None = None,
+        unknown: Unknown | None = None,
+        output: str = "frame",
+    ) -> Any:
+        """Return the best items for users, or for histories of anybody.
+
+        Parameters
+        ----------
+        users : iterable of ids, default=None
+            Users of the log that ``fit`` saw, with the histories that it saw.
+        histories : iterable of iterables of item ids, default=None
+            Histories, oldest item first, in place of users. An empty one gets the popular items.
+        k : int, default=10
+            How many items; fewer where fewer are left.
+        exclude_seen : bool, default=True
+            Whether to leave out the items of the history.
+        allow, block : iterable of item ids, default=None
+            The only items to recommend, and items not to recommend.
+        unknown : {"raise", "warn", "ignore"}, default=None
+            What to do about ids that the model does not know. None raises for users and warns
+            for items, which are then left out. An unknown user let through counts as new.
+        output : {"frame", "arrays"}, default="frame"
+            "arrays" skips the frame, to answer single requests quickly.
+
+        Returns
+        -------
+        frame
+            With a row for each item, in the library of the log's frame: "user" (or "history",
+            the place in ``histories``), "item", "score", "rank" (from 1). Equal scores rank by
+            smaller item id.
+        or tuple of ndarray of shape (n, min(k, n_items))
+            Item ids and float32 scores. Where fewer items are left, a row ends in id -1 (None
+            among strings) with score -infinity.
+
+        Raises
+        ------
+        UnknownIdError
+            If an id is unknown and that is not allowed.
+        """
+        state = self._state()
+        as_frame = _recommendation.output_kind(output)
+        names, rows = _recommendation.requests(state, users, histories, unknown)
+        allowed = _recommendation.allowed_items(state, allow, block, unknown)
+        items, scores = _recommendation.best_items(
+            state, rows, k, exclude_seen, allowed, threads(self.n_jobs)
+        )
+        if as_frame:
+            return _recommendation.as_frame(state, names, items, scores)
+        return _recommendation.raw(state.items, items), scores
+
+    def similar_items(self, items: Iterable[Any], k: int = 10, *, output: str = "frame") -> Any:
+        """Return the items most alike to each of ``items``, by the cosine of their embeddings.
+
+        Parameters
+        ----------
+        items : iterable of item ids
+        k : int, default=10
+        output : {"frame", "arrays"}, default="frame"
+
+        Returns
+        -------
+        frame
+            With the columns "item", "similar", "score" and "rank".
+        or tuple of ndarray of shape (n, min(k, n_items - 1))
+            Item ids and cosines.
+
+        Raises
+        ------
+        UnknownIdError
+            If an item is unknown.
+        """
+        state = self._state()
+        as_frame = _recommendation.output_kind(output)
+        wanted = [items] if isinstance(items, str) or not isinstance(items, Iterable) else items
+        indices = state.items.known(wanted, "item")
+        k = min(_checks.integer("k", k), len(state.items) - 1)
+        if len(indices) and k:
+            similar, cosines = state.network.similar(indices, k, threads(self.n_jobs))
+        else:
+            similar = np.empty((len(indices), k), dtype=np.int32)
+            cosines = np.empty((len(indices), k), dtype=np.float32)
+        if as_frame:
+            names = {"item": state.items.values[indices]}
+            return _recommendation.as_frame(state, names, similar, cosines)
+        return _recommendation.raw(state.items, similar), cosines
+
+    def scores(
+        self, histories: Iterable[Iterable[Any]], *, unknown: Unknown | None = None
+    ) -> Float32:
+        """Return the scores of all items after each history.
+
+        Returns
+        -------
+        ndarray of shape (len(histories), n_items), float32
+            In the order of ``items_``.
+        """
+        state = self._state()
+        rows = _recommendation.history_rows(state, histories, unknown)
+        if len(rows[1]) == 1:
+            return np.empty((0, len(state.items)), dtype=np.float32)
+        return state.network.score(rows, threads(self.n_jobs))
+
+    def evaluate(
+        self,
+        holdout: Holdout,
+        k: int | Sequence[int] = (5, 10, 20),
+        *,
+        candidates: str = "all",
+        exclude_seen: bool = True,
+        per_user: bool = False,
+        metrics: str | Sequence[str] | None = None,
+        random_state: int = 0,
+    ) -> Report:
+        """Rank what people chose next, and return metrics of the ranks.
+
+        Parameters
+        ----------
+        holdout : Holdout
+            A part of a split of the log whose train part ``fit`` saw.
+        k : int or sequence of int, default=(5, 10, 20)
+            Lengths of list to measure.
+        candidates : {"all", "uniform100", "popular100"}, default="all"
+            Rank each target among all items; among 100 items drawn uniformly from those that are
+            in neither history nor targets; or among 100 draws by frequency in training, history
+            included and repeats collapsed (RecBole's uni100 and pop100).
+        exclude_seen : bool, default=True
+            Whether items of the history, unless they are targets, stay out of the ranking.
+            Without effect on sampled candidates.
+        per_user : bool, default=False
+            Whether to keep the rank of each target in the report, for tests of significance.
+        metrics : sequence of str, default=None
+            Some of "recall", "hr", "mrr", "ndcg", "map" and "coverage"; None for all. Sampled
+            candidates have no coverage. `elastirec.metrics` has the definitions.
+        random_state : int, default=0
+            Seed of the draws. Equal seeds draw the same candidates for every model that was
+            fitted on the same log.
+
+        Returns
+        -------
+        Report
+            A mapping, such as ``report["ndcg@10"]``.
+
+        Raises
+        ------
+        DataError
+            If the holdout has other items than the log that ``fit`` saw.
+        """
+        state = self._state()
+        return _evaluation.evaluate(
+            state,
+            _evaluation.check_holdout(holdout, state.items),
+            ks=_evaluation.check_ks(k),
+            names=check_names(metrics),
+            candidates=_checks.choice("candidates", candidates, CANDIDATES),
+            exclude_seen=_checks.flag("exclude_seen", exclude_seen),
+            per_user=_checks.flag("per_user", per_user),
+            seed=_checks.integer("random_state", random_state, 0),
+            threads=threads(self.n_jobs),
+        )
+
+    def parameters(self) -> dict[str, Float32]:
+        """Return a copy of the weights, float32, by their stable names."""
+        return self._state().network.parameters()
+
+    def set_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """Replace some or all weights; requests under way finish with those from before.
+
+        Raises
+        ------
+        DataError
+            If a name is unknown, a shape differs or a value is not finite. Nothing changes then.
+        """
+        state = self._state()
+        if vars(self).get("_fitting_thread") is not None:  # the trainer holds this very network
+            state.network.set_parameters(parameters)
+            return self
+        network = state.network.copy()
+        network.set_parameters(parameters)
+        self._fitted = replace(state, network=network)
+        return self
+
+    def cost(self, length: int) -> Cost:
+        """Return parameters, multiply-adds to encode a history of ``length`` items, and bytes."""
+        return self._state().network.cost(_checks.integer("length", length, 1, 2**31 - 1))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a file, all of it or nothing; `elastirec.load` reads it.
+
+        The file (safetensors) holds weights, ids and the histories that ``fit`` saw.
+        """
+        self._state()
+        _files.save(self, path)
+
+    def _state(self) -> Fitted:
+        """Return what ``fit`` left, unless another thread is fitting just now."""
+        state: Fitted | None = vars(self).get("_fitted")
+        if state is None:
+            name = type(self).__name__
+            raise NotFittedError(f"this {name} is not fitted yet; call {name}.fit first")
+        fitting = vars(self).get("_fitting_thread")
+        if fitting is not None and fitting != threading.get_ident():
+            raise ConcurrentFitError("the model is being fitted in another thread; wait for fit")
+        return state
+
+    def _set_state(self, state: Fitted) -> None:
+        self._fitted = state
+        self.items_ = state.items.values
+        self.users_ = state.users.values
+
+    def _begin(self, log: Interactions, network: Network) -> None:
+        """Take over a log, with popular items as the answer to empty histories."""
+        counts = log.counts()
+        network.set_fallback(counts)
+        library = log._names.library
+        self._set_state(Fitted(network, log._items, log._users, log._rows, counts, library))
+
+    @classmethod
+    @abstractmethod
+    def _outline(cls, configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Return weights that fix every size of a configuration, with the shapes it gives them."""
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Hold the model for one ``fit``; if that fails before training, nothing has changed."""
+        with _FIT_LOCK:
+            if vars(self).get("_fitting_thread") is not None:
+                raise ConcurrentFitError("fit is already running on this model")
+            before = dict(vars(self))
+            self._fitting_thread: int | None = threading.get_ident()
+        self._trained = False
+        try:
+            yield
+        except BaseException:
+            if not self._trained:
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+        finally:
+            self._fitting_thread = None
+
+    def _summary(self) -> str:
+        state: Fitted | None = vars(self).get("_fitted")
+        if state is None:
+            return "not fitted"
+        sizes = f"fitted on {len(state.users):,} users and {len(state.items):,} items"
+        best = f", best epoch {self.best_epoch_}" if self.history_ else ""
+        return sizes + best
+
+    def __getstate__(self) -> dict[str, Any]:
+        file = _files.to_bytes(self) if vars(self).get("_fitted") is not None else None
+        return {"params": self.get_params(), "file": file}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state["file"] is not None:
+            vars(self).update(vars(_files.from_bytes(state["file"])))
+        vars(self).update(state["params"])

@@ -1,0 +1,49 @@
+"""Checks of arguments: each returns the value as a plain Python one, or raises a ConfigError."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from elastirec.errors import ConfigError
+
+
+def integer(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
+    """Return an integer from ``low`` to ``high``, both included."""
+    limits = f"an integer of at least {low}" if high is None else f"an integer, {low} to {high}"
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ConfigError(f"{name} must be {limits}, got {value!r}")
+    number = value.__index__()
+    if number < low or (high is not None and number > high):
+        raise ConfigError(f"{name} must be {limits}, got {value!r}")
+    return int(number)
+
+
+def real(name: str, value: Any, limits: str) -> float:
+    """Return a finite number within limits written as in mathematics, such as "[0, 1)"."""
+    low, high = (float(part) for part in limits[1:-1].split(","))
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    above = number >= low if limits[0] == "[" else number > low
+    below = number <= high if limits[-1] == "]" else number < high
+    if not (above and below and math.isfinite(number)):
+        raise ConfigError(f"{name} must be a number in {limits}, got {value!r}")
+    return number
+
+
+def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
+    """Return one of the allowed strings."""
+    if not isinstance(value, str) or value not in allowed:
+        listed = ", ".join(repr(option) for option in allowed)
+        raise ConfigError(f"{name} must be one of {listed}; got {value!r}")
+    return str(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return True or False."""
+    if type(value).__name__ not in {"bool", "bool_"}:
+        raise ConfigError(f"{name} must be True or False, got {value!r}")
+    return bool(value)

@@ -1,0 +1,189 @@
+"""Ranking what people chose next, and the report about it."""
+
+from __future__ import annotations
+
+import html
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastirec import _candidates, _checks, metrics
+from elastirec._ids import IdMap
+from elastirec._network import Fitted
+from elastirec._rows import Int32, Rows, between, without
+from elastirec.errors import ConfigError, DataError, SampledMetricWarning
+from elastirec.splits import Holdout
+
+CANDIDATES = ("all", "uniform100", "popular100")
+_MACS = 5e9  # of one native call, about a tenth of a second, so that Ctrl-C is heard
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(Mapping[str, float]):
+    """Metrics by name, such as ``report["ndcg@10"]``.
+
+    Attributes
+    ----------
+    values_ : dict of str to float
+        The metrics, means over people.
+    n_users : int
+        How many people they are about.
+    candidates : str
+        What the targets were ranked among.
+    ranks : ndarray of shape (n_targets,), int32, or None
+        With ``per_user=True``: the 1-based rank of each target.
+    users, targets : ndarray of shape (n_targets,), or None
+        With ``per_user=True``: whose target it is, and which item.
+    """
+
+    values_: dict[str, float]
+    n_users: int
+    candidates: str
+    ranks: Int32 | None = field(default=None)
+    users: NDArray[Any] | None = field(default=None)
+    targets: NDArray[Any] | None = field(default=None)
+
+    def __getitem__(self, name: str) -> float:
+        return self.values_[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the values of k, and a row for each metric."""
+        ks = list(dict.fromkeys(name.partition("@")[2] for name in self))
+        names = list(dict.fromkeys(name.partition("@")[0] for name in self))
+        return ks, [[name, *(f"{self[f'{name}@{k}']:.4f}" for k in ks)] for name in names]
+
+    def _title(self) -> str:
+        among = "all items" if self.candidates == "all" else f"{self.candidates} candidates"
+        return f"{self.n_users:,} people, ranked among {among}"
+
+    def __repr__(self) -> str:
+        ks, rows = self._table()
+        lines = [["", *(f"@{k}" for k in ks)], *rows]
+        body = ("".join(f"{cell:<10}" for cell in line).rstrip() for line in lines)
+        return "\n".join([self._title(), *body])
+
+    def _repr_html_(self) -> str:
+        ks, rows = self._table()
+        head = "".join(f"<th>@{html.escape(k)}</th>" for k in ks)
+        body = "".join(
+            f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>"
+            for row in rows
+        )
+        caption = html.escape(self._title())
+        return f"<table><caption>{caption}</caption><tr><th></th>{head}</tr>{body}</table>"
+
+
+def check_holdout(holdout: Any, items: IdMap, argument: str = "holdout") -> Holdout:
+    """Return ``holdout`` if it is one, of the same items.
+
+    Raises
+    ------
+    DataError
+        If it is not a Holdout, or its items are not those of the log that ``fit`` saw.
+    """
+    if not isinstance(holdout, Holdout):
+        kind = type(holdout).__name__
+        wanted = "a part of a split, such as split.valid or split.test"
+        raise DataError(f"{argument} must be {wanted}; got {kind}")
+    if not items.equals(holdout.items):
+        raise DataError(
+            f"{argument} has other items than the log that fit saw;"
+            " split one log and fit on its train part"
+        )
+    return holdout
+
+
+def check_ks(k: int | Sequence[int]) -> list[int]:
+    """Return the lengths of lists to measure, in the order given, each once."""
+    ks = list(k) if isinstance(k, list | tuple | range | np.ndarray) else [k]
+    if not ks:
+        raise ConfigError("k must name at least one length of list")
+    return list(dict.fromkeys(_checks.integer("k", value) for value in ks))
+
+
+def evaluate(
+    state: Fitted,
+    holdout: Holdout,
+    *,
+    ks: Sequence[int],
+    names: Sequence[str],
+    candidates: str,
+    exclude_seen: bool,
+    per_user: bool,
+    seed: int,
+    threads: int,
+) -> Report:
+    """Rank the targets of a holdout; see ``Recommender.evaluate`` for the arguments."""
+    n_items = len(state.items)
+    chosen = _choose(state, holdout, candidates, seed)
+    excluded = None
+    if exclude_seen and chosen is None:
+        excluded = without(holdout.histories, holdout.targets, n_items)
+    depth = min(max(ks), n_items) if "coverage" in names and chosen is None else 0
+    ranks, top = rank(state, holdout, excluded, chosen, depth, threads)
+    offsets = holdout.targets[1]
+    values = metrics.summarize(ranks, offsets, ks, names, top, n_items)
+    if not per_user:
+        return Report(values, holdout.n_users, candidates)
+    users = np.repeat(holdout.users_, np.diff(offsets))
+    targets = holdout.items.values[holdout.targets[0]]
+    return Report(values, holdout.n_users, candidates, ranks, users, targets)
+
+
+def _choose(state: Fitted, holdout: Holdout, candidates: str, seed: int) -> Rows | None:
+    if candidates == "all":
+        return None
+    warnings.warn(
+        f"metrics among {candidates} candidates are not comparable with full ranking, nor with"
+        ' other samples; use candidates="all" to compare models',
+        SampledMetricWarning,
+        stacklevel=4,
+    )
+    if candidates == "uniform100":
+        return _candidates.uniform(holdout.histories, holdout.targets, len(state.items), seed)
+    return _candidates.popular(holdout.targets, state.counts, seed)
+
+
+def rank(
+    state: Fitted,
+    holdout: Holdout,
+    excluded: Rows | None,
+    candidates: Rows | None,
+    depth: int,
+    threads: int,
+) -> tuple[Int32, Int32 | None]:
+    """Return the rank of each target, and the best ``depth`` items of each row if not 0.
+
+    The work goes in slices of people whose number does not depend on the clock, so that the
+    answer does not either.
+    """
+    histories, targets = holdout.histories, holdout.targets
+    longest = int(np.diff(histories[1]).max(initial=1))
+    length = min(longest, state.network.configuration.get("max_length", longest))
+    size = int(min(1024, max(16, _MACS / max(1, state.network.cost(length).macs))))
+    ranks = np.empty(len(targets[0]), dtype=np.int32)
+    top = np.empty((holdout.n_users, depth), dtype=np.int32) if depth else None
+    for start in range(0, holdout.n_users, size):
+        stop = min(start + size, holdout.n_users)
+        found, best = state.network.rank(
+            between(histories, start, stop),
+            between(targets, start, stop),
+            None if excluded is None else between(excluded, start, stop),
+            None if candidates is None else between(candidates, start, stop),
+            depth,
+            threads,
+        )
+        ranks[targets[1][start] : targets[1][stop]] = found
+        if top is not None and best is not None:
+            top[start:stop] = best
+    return ranks, top

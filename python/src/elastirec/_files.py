@@ -1,0 +1,246 @@
+"""Model files: safetensors with the weights, the ids, the histories and, as JSON, the rest.
+
+A file is one header of JSON and the raw tensors (github.com/huggingface/safetensors). Weights stand
+under their own names, what else a model needs under names that begin with "elastirec.". The
+metadata holds the version of this format and a checksum over all of the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastirec._frames import objects
+from elastirec._ids import IdMap
+from elastirec._network import Fitted, Network
+from elastirec.errors import ConfigError, DataError, ModelFileError
+
+if TYPE_CHECKING:
+    from elastirec._base import Recommender
+
+FORMAT = 1
+_LEARNED = ("history_", "best_epoch_", "stopped_", "seed_")
+Tensors = dict[str, NDArray[Any]]
+
+
+def save(model: Recommender, path: str | os.PathLike[str]) -> None:
+    """Write a model to ``path``: the file is there with all of it, or as it was before."""
+    target = Path(path)
+    data = to_bytes(model)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model that ``save`` wrote.
+
+    Parameters
+    ----------
+    path : path of a file
+
+    Returns
+    -------
+    SASRec or Popularity
+        The model as it was saved.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, is no model, or was written by a newer version.
+    OSError
+        If the file cannot be read.
+    """
+    data = Path(path).read_bytes()
+    try:
+        return from_bytes(data)
+    except ModelFileError as problem:
+        raise ModelFileError(f"{os.fspath(path)}: {problem}") from None
+
+
+def to_bytes(model: Recommender) -> bytes:
+    """Return a fitted model as the bytes of a file."""
+    from safetensors.numpy import save as serialize
+
+    state = model._state()
+    header = {
+        "class": type(model).__name__,
+        "params": {name: _plain(name, value) for name, value in model.get_params().items()},
+        "configuration": state.network.configuration,
+        "library": state.library,
+        "learned": {name: getattr(model, name) for name in _LEARNED if hasattr(model, name)},
+    }
+    tensors: Tensors = {
+        **state.network.parameters(),
+        "elastirec.items": _pack_ids(state.items),
+        "elastirec.users": _pack_ids(state.users),
+        "elastirec.history_items": state.histories[0],
+        "elastirec.history_offsets": state.histories[1],
+        "elastirec.counts": state.counts,
+        "elastirec.fallback": state.network.fallback,
+    }
+    text = json.dumps(header, allow_nan=False)
+    metadata = {
+        "format": "elastirec",
+        "format_version": str(FORMAT),
+        "version": version("elastirec"),
+        "model": text,
+        "checksum": _checksum(text, tensors),
+    }
+    return bytes(serialize(tensors, metadata))
+
+
+def from_bytes(data: bytes) -> Recommender:
+    """Return the model that the bytes of a file hold.
+
+    Raises
+    ------
+    ModelFileError
+        If the bytes are damaged, contradict themselves or come from a newer version.
+    """
+    from elastirec.popularity import Popularity
+    from elastirec.sasrec import SASRec
+
+    header, tensors = _read(data)
+    classes: dict[str, type[Recommender]] = {"SASRec": SASRec, "Popularity": Popularity}
+    try:
+        kind = classes[header["class"]]
+        params = {name: header["params"][name] for name in kind._defaults()}
+        learned = {name: value for name, value in header["learned"].items() if name in _LEARNED}
+        state = _state(kind, header, tensors)
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise _wrong(f"lacks {problem} or has it in a wrong form") from None
+    except MemoryError:
+        raise _wrong("describes a model too large for this machine") from None
+    model = kind(**params)
+    model._set_state(state)
+    for name, value in learned.items():
+        setattr(model, name, value)
+    return model
+
+
+def _read(data: bytes) -> tuple[dict[str, Any], Tensors]:
+    """Return the description and the tensors of a file whose checksum is right."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as deserialize
+
+    try:
+        tensors: Tensors = deserialize(data)
+        size = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as problem:
+        raise _wrong(f"is damaged or no model file: {problem}") from None
+    if metadata.get("format") != "elastirec":
+        raise _wrong("is a safetensors file, but no model of elastirec")
+    number = metadata.get("format_version", "")
+    if not number.isdecimal() or int(number) > FORMAT:
+        writer = metadata.get("version", "a newer version")
+        raise _wrong(
+            f"has format {number!r}, written by elastirec {writer}; this version reads formats"
+            f" up to {FORMAT}: upgrade elastirec"
+        )
+    text = metadata.get("model", "")
+    if metadata.get("checksum") != _checksum(text, tensors):
+        raise _wrong("is damaged: its checksum differs")
+    return json.loads(text), tensors
+
+
+def _checksum(text: str, tensors: Tensors) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _state(kind: type[Recommender], header: Mapping[str, Any], tensors: Tensors) -> Fitted:
+    """Return what was fitted, all of it checked."""
+    items, users = (_ids(name, tensors[f"elastirec.{name}"]) for name in ("items", "users"))
+    counts = tensors["elastirec.counts"]
+    _require(counts.dtype == np.int64 and counts.shape == (len(items),), "has wrong counts")
+    _require(not len(counts) or counts.min() >= 0, "has negative counts")
+    histories = tensors["elastirec.history_items"], tensors["elastirec.history_offsets"]
+    _check_rows(*histories, len(users), len(items))
+    weights = {name: w for name, w in tensors.items() if not name.startswith("elastirec.")}
+    configuration = header["configuration"]
+    _require(configuration["items"] == len(items), "counts its items in two ways")
+    for name, shape in kind._outline(configuration).items():
+        # Checked before the library sets aside memory for what the configuration says.
+        _require(weights[name].shape == shape, f"has a wrong shape of {name}")
+    try:
+        network = Network(configuration)
+        _require(
+            network.shapes.keys() == weights.keys(), "has other weights than its kind of model"
+        )
+        network.set_parameters(weights)
+        fallback = tensors["elastirec.fallback"]
+        _require(fallback.shape == (len(items),), "has wrong scores for empty histories")
+        network.set_fallback(fallback)
+    except (ConfigError, DataError) as problem:
+        raise _wrong(f"does not fit together: {problem}") from None
+    return Fitted(network, items, users, histories, counts, header["library"])
+
+
+def _check_rows(items: NDArray[Any], offsets: NDArray[Any], rows: int, width: int) -> None:
+    _require(items.dtype == np.int32 and items.ndim == 1, "has histories of a wrong type")
+    _require(offsets.dtype == np.int64 and offsets.shape == (rows + 1,), "has wrong offsets")
+    whole = offsets[0] == 0 and offsets[-1] == len(items)
+    _require(bool(whole) and bool((np.diff(offsets) >= 0).all()), "has wrong offsets")
+    inside = not len(items) or (items.min() >= 0 and items.max() < width)
+    _require(bool(inside), "has histories with items out of range")
+
+
+def _pack_ids(ids: IdMap) -> NDArray[Any]:
+    if not ids.are_strings:
+        return ids.values
+    text = json.dumps(ids.values.tolist(), ensure_ascii=False)
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def _ids(name: str, packed: NDArray[Any]) -> IdMap:
+    values = packed
+    if packed.dtype == np.uint8:
+        try:
+            texts = json.loads(packed.tobytes())
+        except ValueError:
+            raise _wrong(f"has {name} that are no text") from None
+        strings = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+        _require(strings, f"has {name} that are no strings")
+        values = objects(texts)
+    kinds = "a list of integers or strings"
+    _require(values.ndim == 1 and values.dtype.kind in "iuO", f"has {name} that are not {kinds}")
+    _require(bool((values[1:] > values[:-1]).all()), f"has {name} out of order or twice")
+    return IdMap(values)
+
+
+def _wrong(problem: str) -> ModelFileError:
+    return ModelFileError(f"the model file {problem}")
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise _wrong(problem)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a parameter as JSON can hold it."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is not None and not isinstance(plain, bool | int | float | str):
+        raise ConfigError(f"{name}={value!r} cannot be saved; it must be a number, text or None")
+    return plain

@@ -1,0 +1,450 @@
+/* The CPython extension: turns Python arguments into elastirec.h calls, and nothing else.
+ *
+ * Threads    The GIL is released round every call. Functions that only read a model may run at
+ *            once; the package holds a lock round model_set_* and trainer_advance.
+ * Arrays     Taken by the buffer protocol, never copied. Nobody may write to an array while a call
+ *            uses it. */
+#include "_arguments.h"
+
+typedef struct {
+  PyTypeObject *model_type, *trainer_type;
+} State;
+
+typedef struct {
+  PyObject_HEAD
+  elastirec_model *handle;
+  int64_t item_count;
+} Model;
+
+typedef struct {
+  PyObject_HEAD
+  elastirec_trainer *handle; /* keeps the model alive by itself */
+} Trainer;
+
+static State *state_of(PyObject *module) { return PyModule_GetState(module); }
+
+// MARK: - Calls
+
+/* Returns 1 where a call succeeded; else sets the exception that its status stands for. */
+static int succeeded(elastirec_status status, const elastirec_error *error) {
+  if (status == ELASTIREC_OK) return 1;
+  PyObject *kind = status == ELASTIREC_INVALID_ARGUMENT ? PyExc_ValueError
+                   : status == ELASTIREC_DIVERGED       ? PyExc_FloatingPointError
+                   : status == ELASTIREC_OUT_OF_MEMORY  ? PyExc_MemoryError
+                                                        : PyExc_RuntimeError;
+  size_t length = strnlen(error->message, sizeof error->message);
+  PyObject *message = PyUnicode_DecodeUTF8(error->message, (Py_ssize_t)length, "replace");
+  if (message) PyErr_SetObject(kind, message);
+  Py_XDECREF(message);
+  return 0;
+}
+
+/* Calls function(..., &error) without the GIL; ok tells whether it succeeded. */
+#define CALL(ok, function, ...)             \
+  do {                                      \
+    elastirec_error error = {0};            \
+    elastirec_status status;                \
+    Py_BEGIN_ALLOW_THREADS                  \
+    status = function(__VA_ARGS__, &error); \
+    Py_END_ALLOW_THREADS                    \
+    ok = succeeded(status, &error);         \
+  } while (0)
+
+/* Releases the buffers and returns None, or NULL where an exception is set. */
+static PyObject *finish(Buffers *buffers, int ok) {
+  release(buffers);
+  return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+// MARK: - Library and models
+
+/* Returns the description of a model, or of the library where the model is NULL. */
+static PyObject *describe(const elastirec_model *model) {
+  size_t capacity, needed = 0;
+  int ok;
+  char *text = NULL;
+  do { /* once to learn the size, once to fill */
+    PyMem_Free(text);
+    capacity = needed;
+    if (!(text = PyMem_Malloc(capacity))) return PyErr_NoMemory();
+    if (model)
+      CALL(ok, elastirec_model_describe, model, text, capacity, &needed);
+    else
+      CALL(ok, elastirec_library_describe, text, capacity, &needed);
+  } while (ok && needed > capacity);
+  PyObject *result = ok ? PyUnicode_FromString(text) : NULL;
+  PyMem_Free(text);
+  return result;
+}
+
+static PyObject *library_describe(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none)) {
+  return describe(NULL);
+}
+
+/* Reads configuration.items from the model's description; -1 with an exception set on failure. */
+static int64_t read_item_count(const elastirec_model *model) {
+  int64_t count = -1;
+  PyObject *json = NULL, *value = NULL, *configuration = NULL, *items = NULL;
+  PyObject *text = describe(model);
+  if (text && (json = PyImport_ImportModule("json")) &&
+      (value = PyObject_CallMethod(json, "loads", "O", text)) &&
+      (configuration = PyMapping_GetItemString(value, "configuration")) &&
+      (items = PyMapping_GetItemString(configuration, "items"))) {
+    take_int64(items, "items", 0, INT32_MAX, &count);
+  }
+  Py_XDECREF(items);
+  Py_XDECREF(configuration);
+  Py_XDECREF(value);
+  Py_XDECREF(json);
+  Py_XDECREF(text);
+  return count;
+}
+
+static PyObject *model_create(PyObject *module, PyObject *args) {
+  const char *json;
+  Py_ssize_t length;
+  if (!PyArg_ParseTuple(args, "s#:model_create", &json, &length)) return NULL;
+  Model *model = PyObject_New(Model, state_of(module)->model_type);
+  if (!model) return NULL;
+  model->handle = NULL;
+  int ok;
+  CALL(ok, elastirec_model_create, json, (size_t)length, &model->handle);
+  if (ok && (model->item_count = read_item_count(model->handle)) >= 0) return (PyObject *)model;
+  Py_DECREF(model);
+  return NULL;
+}
+
+static void model_dealloc(PyObject *self) {
+  PyTypeObject *type = Py_TYPE(self);
+  Model *model = (Model *)self;
+  if (model->handle) elastirec_model_free(model->handle);
+  PyObject_Free(self);
+  Py_DECREF(type);
+}
+
+static PyObject *model_describe(PyObject *module, PyObject *args) {
+  Model *model;
+  if (!PyArg_ParseTuple(args, "O!:model_describe", state_of(module)->model_type, &model))
+    return NULL;
+  return describe(model->handle);
+}
+
+static PyObject *model_get_parameter(PyObject *module, PyObject *args) {
+  Model *model;
+  const char *name;
+  PyObject *out;
+  if (!PyArg_ParseTuple(args, "O!sO:model_get_parameter", state_of(module)->model_type, &model,
+                        &name, &out))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  const Py_buffer *values = take(&buffers, out, "out", &float32, PyBUF_WRITABLE);
+  if (values)
+    CALL(ok, elastirec_model_get_parameter, model->handle, name, values->buf,
+         (size_t)count_of(values));
+  return finish(&buffers, ok);
+}
+
+static PyObject *model_set_parameter(PyObject *module, PyObject *args) {
+  Model *model;
+  const char *name;
+  PyObject *array;
+  if (!PyArg_ParseTuple(args, "O!sO:model_set_parameter", state_of(module)->model_type, &model,
+                        &name, &array))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  const Py_buffer *values = take(&buffers, array, "values", &float32, 0);
+  if (values)
+    CALL(ok, elastirec_model_set_parameter, model->handle, name, values->buf,
+         (size_t)count_of(values));
+  return finish(&buffers, ok);
+}
+
+static PyObject *model_set_fallback(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *array;
+  if (!PyArg_ParseTuple(args, "O!O:model_set_fallback", state_of(module)->model_type, &model,
+                        &array))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  const Py_buffer *scores = take_vector(&buffers, array, "scores", &float32);
+  if (scores)
+    CALL(ok, elastirec_model_set_fallback, model->handle, scores->buf, (size_t)count_of(scores));
+  return finish(&buffers, ok);
+}
+
+// MARK: - Scoring
+
+static PyObject *model_score(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *history_arg, *thread_arg, *out_arg;
+  if (!PyArg_ParseTuple(args, "O!OOO:model_score", state_of(module)->model_type, &model,
+                        &history_arg, &thread_arg, &out_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  elastirec_rows histories;
+  int32_t threads;
+  const Py_buffer *scores;
+  if (take_rows(&buffers, history_arg, "histories", &histories) == 0 &&
+      take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0 &&
+      (scores = take(&buffers, out_arg, "out", &float32, PyBUF_WRITABLE)))
+    CALL(ok, elastirec_model_score, model->handle, &histories, threads, scores->buf,
+         (size_t)count_of(scores));
+  return finish(&buffers, ok);
+}
+
+/* Takes a byte for each item of the model; None gives NULL. */
+static int take_allowed(Buffers *buffers, PyObject *object, const Model *model,
+                        const uint8_t **allowed) {
+  *allowed = NULL;
+  if (object == Py_None) return 0;
+  const Py_buffer *view = take_vector(buffers, object, "allowed", &uint8);
+  if (!view) return -1;
+  if (count_of(view) != model->item_count) {
+    PyErr_Format(PyExc_ValueError, "allowed must have an entry for each of %lld items, got %lld",
+                 (long long)model->item_count, (long long)count_of(view));
+    return -1;
+  }
+  *allowed = view->buf;
+  return 0;
+}
+
+static PyObject *model_recommend(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *history_arg, *excluded_arg, *allowed_arg, *k_arg, *thread_arg, *items_arg, *scores_arg;
+  if (!PyArg_ParseTuple(args, "O!OOOOOOO:model_recommend", state_of(module)->model_type, &model,
+                        &history_arg, &excluded_arg, &allowed_arg, &k_arg, &thread_arg, &items_arg,
+                        &scores_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  elastirec_rows histories, storage;
+  const elastirec_rows *excluded;
+  const uint8_t *allowed;
+  int32_t k, threads;
+  const Py_buffer *items, *scores;
+  if (take_rows(&buffers, history_arg, "histories", &histories) == 0 &&
+      take_optional_rows(&buffers, excluded_arg, "excluded", histories.count, &storage,
+                         &excluded) == 0 &&
+      take_allowed(&buffers, allowed_arg, model, &allowed) == 0 &&
+      take_int32(k_arg, "k", 1, &k) == 0 &&
+      take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0 &&
+      (items = take_output(&buffers, items_arg, "out_items", &int32, histories.count, k)) &&
+      (scores = take_output(&buffers, scores_arg, "out_scores", &float32, histories.count, k)))
+    CALL(ok, elastirec_model_recommend, model->handle, &histories, excluded, allowed, k, threads,
+         items->buf, scores->buf);
+  return finish(&buffers, ok);
+}
+
+/* Takes the array for the k best items of each row, which is None where k is 0. */
+static int take_top(Buffers *buffers, PyObject *object, int64_t rows, int32_t k, int32_t **top) {
+  *top = NULL;
+  if (k == 0) return object == Py_None ? 0 : raise_type("out_top", "None where k is 0", object);
+  const Py_buffer *view = take_output(buffers, object, "out_top", &int32, rows, k);
+  if (view) *top = view->buf;
+  return view ? 0 : -1;
+}
+
+static PyObject *model_rank(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *history_arg, *target_arg, *excluded_arg, *candidate_arg, *k_arg, *thread_arg;
+  PyObject *ranks_arg, *top_arg;
+  if (!PyArg_ParseTuple(args, "O!OOOOOOOO:model_rank", state_of(module)->model_type, &model,
+                        &history_arg, &target_arg, &excluded_arg, &candidate_arg, &k_arg,
+                        &thread_arg, &ranks_arg, &top_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  elastirec_rows histories, targets, storage[2];
+  const elastirec_rows *excluded, *candidates;
+  int32_t k, threads, *top;
+  const Py_buffer *ranks;
+  if (take_rows(&buffers, history_arg, "histories", &histories) == 0 &&
+      take_rows(&buffers, target_arg, "targets", &targets) == 0 &&
+      check_row_count("targets", &targets, histories.count) == 0 &&
+      take_optional_rows(&buffers, excluded_arg, "excluded", histories.count, &storage[0],
+                         &excluded) == 0 &&
+      take_optional_rows(&buffers, candidate_arg, "candidates", histories.count, &storage[1],
+                         &candidates) == 0 &&
+      take_int32(k_arg, "k", 0, &k) == 0 &&
+      take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0 &&
+      (ranks = take_output(&buffers, ranks_arg, "out_ranks", &int32, targets.item_total, 1)) &&
+      take_top(&buffers, top_arg, histories.count, k, &top) == 0)
+    CALL(ok, elastirec_model_rank, model->handle, &histories, &targets, excluded, candidates, k,
+         threads, ranks->buf, top);
+  return finish(&buffers, ok);
+}
+
+static PyObject *model_similar(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *queries_arg, *k_arg, *thread_arg, *items_arg, *cosines_arg;
+  if (!PyArg_ParseTuple(args, "O!OOOOO:model_similar", state_of(module)->model_type, &model,
+                        &queries_arg, &k_arg, &thread_arg, &items_arg, &cosines_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  int32_t k, threads;
+  const Py_buffer *queries, *items, *cosines;
+  if ((queries = take_vector(&buffers, queries_arg, "items", &int32)) &&
+      take_int32(k_arg, "k", 1, &k) == 0 &&
+      take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0 &&
+      (items = take_output(&buffers, items_arg, "out_items", &int32, count_of(queries), k)) &&
+      (cosines = take_output(&buffers, cosines_arg, "out_cosines", &float32, count_of(queries),
+                             k)))
+    CALL(ok, elastirec_model_similar, model->handle, queries->buf, count_of(queries), k, threads,
+         items->buf, cosines->buf);
+  return finish(&buffers, ok);
+}
+
+static PyObject *model_cost(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *length_arg;
+  int64_t length;
+  if (!PyArg_ParseTuple(args, "O!O:model_cost", state_of(module)->model_type, &model,
+                        &length_arg) ||
+      take_int64(length_arg, "length", INT64_MIN, INT64_MAX, &length) < 0)
+    return NULL;
+  elastirec_cost cost = {0};
+  int ok;
+  CALL(ok, elastirec_model_cost, model->handle, length, &cost);
+  if (!ok) return NULL;
+  return Py_BuildValue("LLL", (long long)cost.parameters, (long long)cost.macs,
+                       (long long)cost.bytes);
+}
+
+// MARK: - Training
+
+static PyObject *trainer_create(PyObject *module, PyObject *args) {
+  State *state = state_of(module);
+  Model *model;
+  const char *options;
+  Py_ssize_t length;
+  PyObject *history_arg;
+  if (!PyArg_ParseTuple(args, "O!s#O:trainer_create", state->model_type, &model, &options, &length,
+                        &history_arg))
+    return NULL;
+  Trainer *trainer = PyObject_New(Trainer, state->trainer_type);
+  if (!trainer) return NULL;
+  trainer->handle = NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  elastirec_rows histories;
+  if (take_rows(&buffers, history_arg, "histories", &histories) == 0)
+    CALL(ok, elastirec_trainer_create, model->handle, options, (size_t)length, &histories,
+         &trainer->handle);
+  release(&buffers);
+  if (ok) return (PyObject *)trainer;
+  Py_DECREF(trainer);
+  return NULL;
+}
+
+static void trainer_dealloc(PyObject *self) {
+  PyTypeObject *type = Py_TYPE(self);
+  Trainer *trainer = (Trainer *)self;
+  if (trainer->handle) elastirec_trainer_free(trainer->handle);
+  PyObject_Free(self);
+  Py_DECREF(type);
+}
+
+static PyObject *trainer_advance(PyObject *module, PyObject *args) {
+  Trainer *trainer;
+  double seconds;
+  PyObject *thread_arg;
+  int32_t threads;
+  if (!PyArg_ParseTuple(args, "O!dO:trainer_advance", state_of(module)->trainer_type, &trainer,
+                        &seconds, &thread_arg) ||
+      take_int32(thread_arg, "threads", INT32_MIN, &threads) < 0)
+    return NULL;
+  elastirec_progress progress = {0};
+  int ok;
+  CALL(ok, elastirec_trainer_advance, trainer->handle, seconds, threads, &progress);
+  if (!ok) return NULL;
+  return Py_BuildValue("LLLLdN", (long long)progress.epoch, (long long)progress.step,
+                       (long long)progress.steps, (long long)progress.tokens, progress.loss,
+                       PyBool_FromLong(progress.finished));
+}
+
+// MARK: - Module
+
+static PyMethodDef methods[] = {
+    {"library_describe", library_describe, METH_NOARGS, NULL},
+    {"model_create", model_create, METH_VARARGS, NULL},
+    {"model_describe", model_describe, METH_VARARGS, NULL},
+    {"model_get_parameter", model_get_parameter, METH_VARARGS, NULL},
+    {"model_set_parameter", model_set_parameter, METH_VARARGS, NULL},
+    {"model_set_fallback", model_set_fallback, METH_VARARGS, NULL},
+    {"model_score", model_score, METH_VARARGS, NULL},
+    {"model_recommend", model_recommend, METH_VARARGS, NULL},
+    {"model_rank", model_rank, METH_VARARGS, NULL},
+    {"model_similar", model_similar, METH_VARARGS, NULL},
+    {"model_cost", model_cost, METH_VARARGS, NULL},
+    {"trainer_create", trainer_create, METH_VARARGS, NULL},
+    {"trainer_advance", trainer_advance, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+static PyType_Slot model_slots[] = {{Py_tp_dealloc, model_dealloc},
+                                    {Py_tp_doc, "A network and its weights, held by the library."},
+                                    {0, NULL}};
+static PyType_Slot trainer_slots[] = {{Py_tp_dealloc, trainer_dealloc},
+                                      {Py_tp_doc, "One training, held by the library."},
+                                      {0, NULL}};
+
+#define HANDLE_FLAGS \
+  (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE)
+static PyType_Spec model_spec = {.name = "elastirec._native.Model",
+                                 .basicsize = sizeof(Model),
+                                 .flags = HANDLE_FLAGS,
+                                 .slots = model_slots};
+static PyType_Spec trainer_spec = {.name = "elastirec._native.Trainer",
+                                   .basicsize = sizeof(Trainer),
+                                   .flags = HANDLE_FLAGS,
+                                   .slots = trainer_slots};
+
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type) {
+  *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+  return *type ? PyModule_AddType(module, *type) : -1;
+}
+
+static int fill_module(PyObject *module) {
+  if (elastirec_abi_version() != ELASTIREC_ABI_VERSION) {
+    PyErr_Format(PyExc_ImportError, "libelastirec has ABI %d, but elastirec was built for ABI %d",
+                 elastirec_abi_version(), ELASTIREC_ABI_VERSION);
+    return -1;
+  }
+  State *state = state_of(module);
+  if (add_type(module, &model_spec, &state->model_type) < 0) return -1;
+  return add_type(module, &trainer_spec, &state->trainer_type);
+}
+
+static int traverse_module(PyObject *module, visitproc visit, void *arg) {
+  State *state = state_of(module);
+  Py_VISIT(state->model_type);
+  Py_VISIT(state->trainer_type);
+  return 0;
+}
+
+static int clear_module(PyObject *module) {
+  State *state = state_of(module);
+  Py_CLEAR(state->model_type);
+  Py_CLEAR(state->trainer_type);
+  return 0;
+}
+
+static void free_module(void *module) { clear_module(module); }
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};
+
+static struct PyModuleDef definition = {.m_base = PyModuleDef_HEAD_INIT,
+                                        .m_name = "elastirec._native",
+                                        .m_doc = "Calls into libelastirec; see _native.pyi.",
+                                        .m_size = sizeof(State),
+                                        .m_methods = methods,
+                                        .m_slots = slots,
+                                        .m_traverse = traverse_module,
+                                        .m_clear = clear_module,
+                                        .m_free = free_module};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,61 @@
+"""Types of the CPython extension. Arrays are C-contiguous with exactly these dtypes; anything else
+is a TypeError or ValueError, never a read out of bounds. A status of the library becomes
+ConfigError-to-be ValueError (invalid argument), FloatingPointError (diverged), MemoryError or
+RuntimeError (a bug)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = tuple[NDArray[np.int32], NDArray[np.int64]]
+"""Items and offsets of rows in compressed-sparse-row form."""
+
+class Model: ...
+class Trainer: ...
+
+def library_describe() -> str: ...
+def model_create(json: str, /) -> Model: ...
+def model_describe(model: Model, /) -> str: ...
+def model_get_parameter(model: Model, name: str, out: NDArray[np.float32], /) -> None: ...
+def model_set_parameter(model: Model, name: str, values: NDArray[np.float32], /) -> None: ...
+def model_set_fallback(model: Model, scores: NDArray[np.float32], /) -> None: ...
+def model_score(
+    model: Model, histories: Rows, threads: int, out: NDArray[np.float32], /
+) -> None: ...
+def model_recommend(
+    model: Model,
+    histories: Rows,
+    excluded: Rows | None,
+    allowed: NDArray[np.uint8] | None,
+    k: int,
+    threads: int,
+    out_items: NDArray[np.int32],
+    out_scores: NDArray[np.float32],
+    /,
+) -> None: ...
+def model_rank(
+    model: Model,
+    histories: Rows,
+    targets: Rows,
+    excluded: Rows | None,
+    candidates: Rows | None,
+    k: int,
+    threads: int,
+    out_ranks: NDArray[np.int32],
+    out_top: NDArray[np.int32] | None,
+    /,
+) -> None: ...
+def model_similar(
+    model: Model,
+    items: NDArray[np.int32],
+    k: int,
+    threads: int,
+    out_items: NDArray[np.int32],
+    out_cosines: NDArray[np.float32],
+    /,
+) -> None: ...
+def model_cost(model: Model, length: int, /) -> tuple[int, int, int]: ...
+def trainer_create(model: Model, options: str, histories: Rows, /) -> Trainer: ...
+def trainer_advance(
+    trainer: Trainer, seconds: float, threads: int, /
+) -> tuple[int, int, int, int, float, bool]:
+    """Return epoch, step, steps, tokens, mean loss, finished."""

@@ -1,0 +1,189 @@
+"""A native model: its weights by name, and what it answers about rows of item indices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastirec._ids import IdMap
+from elastirec._library import complaints_as, native
+from elastirec._params import nearest
+from elastirec._rows import Int32, Int64, Rows
+from elastirec.errors import ConfigError, DataError
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Cost(Mapping[str, int]):
+    """What a model costs; also a mapping of the same names.
+
+    Attributes
+    ----------
+    parameters : int
+        Trained numbers.
+    macs : int
+        Multiply-adds to encode one history and take its state.
+    bytes : int
+        Memory of the weights.
+    """
+
+    parameters: int
+    macs: int
+    bytes: int
+
+    def __getitem__(self, name: str) -> int:
+        if name not in list(self):
+            raise KeyError(name)
+        return int(getattr(self, name))
+
+    def __iter__(self) -> Iterator[str]:
+        return (field.name for field in fields(self))
+
+    def __len__(self) -> int:
+        return len(fields(self))
+
+
+class Network:
+    """A native model with the configuration that made it.
+
+    Parameters
+    ----------
+    configuration : mapping
+        What the library takes as JSON: "model", "items" and the sizes of the model.
+
+    Raises
+    ------
+    ConfigError
+        If the library refuses the configuration.
+    """
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        self.configuration = dict(configuration)
+        self.n_items = int(configuration["items"])
+        with complaints_as(ConfigError):
+            self.handle = native.model_create(json.dumps(self.configuration, allow_nan=False))
+        described = json.loads(native.model_describe(self.handle))["parameters"]
+        self.shapes: dict[str, tuple[int, ...]] = {
+            parameter["name"]: tuple(parameter["shape"]) for parameter in described
+        }
+        self.fallback = np.zeros(self.n_items, dtype=np.float32)
+
+    def parameters(self) -> dict[str, Float32]:
+        """Return a copy of the weights."""
+        weights = {}
+        for name, shape in self.shapes.items():
+            weights[name] = np.empty(shape, dtype=np.float32)
+            native.model_get_parameter(self.handle, name, weights[name])
+        return weights
+
+    def set_parameters(self, weights: Mapping[str, Any]) -> None:
+        """Replace some or all weights, or none if any of them does not fit.
+
+        Raises
+        ------
+        DataError
+            If a name is unknown, a shape differs or a value is not finite.
+        """
+        checked = {name: self._checked(name, values) for name, values in weights.items()}
+        with complaints_as(DataError):
+            for name, values in checked.items():
+                native.model_set_parameter(self.handle, name, values)
+
+    def _checked(self, name: str, values: Any) -> Float32:
+        if name not in self.shapes:
+            meant = nearest(name, self.shapes)
+            hint = f"; did you mean {meant!r}?" if meant else ""
+            raise DataError(f"the model has no parameter {name!r}{hint}")
+        try:
+            array = np.ascontiguousarray(values, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise DataError(f"parameter {name!r} must be an array of numbers") from None
+        if np.shape(values) != self.shapes[name]:
+            shapes = f"{self.shapes[name]}, got {np.shape(values)}"
+            raise DataError(f"parameter {name!r} must have shape {shapes}")
+        if not np.isfinite(array).all():
+            raise DataError(f"parameter {name!r} holds NaN or infinity")
+        return array
+
+    def set_fallback(self, scores: NDArray[Any]) -> None:
+        """Set the scores of all items, shape ``(n_items,)``, that an empty history gets."""
+        self.fallback = np.ascontiguousarray(scores, dtype=np.float32)
+        with complaints_as(DataError):
+            native.model_set_fallback(self.handle, self.fallback)
+
+    def copy(self) -> Network:
+        """Return another model with the same weights."""
+        twin = Network(self.configuration)
+        twin.set_parameters(self.parameters())
+        twin.set_fallback(self.fallback)
+        return twin
+
+    def score(self, histories: Rows, threads: int) -> Float32:
+        """Return the scores of all items after each history, shape ``(rows, n_items)``."""
+        scores = np.empty((len(histories[1]) - 1, self.n_items), dtype=np.float32)
+        native.model_score(self.handle, histories, threads, scores)
+        return scores
+
+    def recommend(
+        self,
+        histories: Rows,
+        excluded: Rows | None,
+        allowed: NDArray[np.uint8] | None,
+        k: int,
+        threads: int,
+    ) -> tuple[Int32, Float32]:
+        """Return the best items of each history and their scores, shape ``(rows, k)``.
+
+        Rows with fewer than k items left end in item -1 with score -infinity.
+        """
+        items = np.empty((len(histories[1]) - 1, k), dtype=np.int32)
+        scores = np.empty(items.shape, dtype=np.float32)
+        native.model_recommend(self.handle, histories, excluded, allowed, k, threads, items, scores)
+        return items, scores
+
+    def rank(
+        self,
+        histories: Rows,
+        targets: Rows,
+        excluded: Rows | None,
+        candidates: Rows | None,
+        k: int,
+        threads: int,
+    ) -> tuple[Int32, Int32 | None]:
+        """Return the rank of each target, and each history's best k items where k is not 0."""
+        ranks = np.empty(len(targets[0]), dtype=np.int32)
+        top = np.empty((len(histories[1]) - 1, k), dtype=np.int32) if k else None
+        native.model_rank(
+            self.handle, histories, targets, excluded, candidates, k, threads, ranks, top
+        )
+        return ranks, top
+
+    def similar(self, items: Int32, k: int, threads: int) -> tuple[Int32, Float32]:
+        """Return the items most alike to each of ``items`` and their cosines, ``(items, k)``."""
+        similar = np.empty((len(items), k), dtype=np.int32)
+        cosines = np.empty(similar.shape, dtype=np.float32)
+        native.model_similar(self.handle, items, k, threads, similar, cosines)
+        return similar, cosines
+
+    def cost(self, length: int) -> Cost:
+        """Return what it costs to encode a history of this length."""
+        with complaints_as(ConfigError):
+            return Cost(*native.model_cost(self.handle, length))
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What ``fit`` leaves behind to answer questions with."""
+
+    network: Network
+    items: IdMap
+    users: IdMap
+    histories: Rows  # of the users, as fit saw them
+    counts: Int64  # [n_items] events of each item, as fit saw them
+    library: str | None  # in which frames are answered

@@ -1,0 +1,176 @@
+"""From what callers ask, in raw ids, to the native model and back to frames of raw ids."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastirec import _checks
+from elastirec._frames import Columns, make_frame, objects
+from elastirec._ids import IdMap
+from elastirec._network import Fitted, Float32
+from elastirec._rows import Int32, Rows, between, select, stack
+from elastirec.errors import ConfigError, DataError, UnknownIdError, UnknownItemWarning
+
+Unknown = Literal["raise", "warn", "ignore"]
+_SLICE = 1024  # requests a native call, so that Ctrl-C is heard
+
+
+def find(
+    ids: IdMap, wanted: Iterable[Any], unknown: Unknown | None, what: str, default: Unknown
+) -> NDArray[np.int32]:
+    """Return the index of each id, -1 where it is unknown and that is allowed.
+
+    Raises
+    ------
+    UnknownIdError
+        If an id is unknown and ``unknown``, or ``default`` where it is None, says "raise".
+    """
+    policy = default if unknown is None else unknown
+    if policy not in ("raise", "warn", "ignore"):
+        raise ConfigError(f"unknown must be 'raise', 'warn', 'ignore' or None; got {unknown!r}")
+    listed = wanted if isinstance(wanted, list | tuple | np.ndarray) else list(wanted)
+    indices = ids.index(listed)
+    if policy == "ignore" or not len(indices) or indices.min() >= 0:
+        return indices
+    message = ids.complaint(listed[int(np.argmin(indices))], what)
+    if policy == "raise":
+        raise UnknownIdError(message)
+    count = int((indices < 0).sum())
+    warnings.warn(f"{message} ({count} left out)", UnknownItemWarning, stacklevel=5)
+    return indices
+
+
+def history_rows(state: Fitted, histories: Iterable[Any], unknown: Unknown | None) -> Rows:
+    """Return histories of raw item ids as rows, without the ids that are unknown.
+
+    Raises
+    ------
+    DataError
+        If ``histories`` is not a list of lists of ids.
+    UnknownIdError
+        If an item is unknown and ``unknown`` says "raise".
+    """
+    if isinstance(histories, str | bytes | dict) or not isinstance(histories, Iterable):
+        raise DataError(f"histories must be a list of lists of item ids, got {histories!r}")
+    found = []
+    for history in histories:
+        if isinstance(history, str | bytes | dict) or not isinstance(history, Iterable):
+            raise DataError(f"histories must be a list of lists of item ids; one is {history!r}")
+        indices = find(state.items, history, unknown, "item", "warn")
+        known = indices if not len(indices) or indices.min() >= 0 else indices[indices >= 0]
+        found.append(known)
+    return stack(found)
+
+
+def user_rows(
+    state: Fitted, users: Iterable[Any], unknown: Unknown | None
+) -> tuple[NDArray[Any], Rows]:
+    """Return users as an array, and the histories that ``fit`` saw of them.
+
+    A user who is unknown, where that is allowed, has an empty history.
+    """
+    if isinstance(users, str) or not isinstance(users, Iterable):
+        users = [users]
+    listed = users if isinstance(users, list | tuple | np.ndarray) else list(users)
+    indices = find(state.users, listed, unknown, "user", "raise")
+    if len(indices) and indices.min() < 0:
+        lengths = np.where(indices < 0, 0, np.diff(state.histories[1])[indices])
+        return objects(list(listed)), select(state.histories, np.maximum(indices, 0), lengths)
+    return state.users.values[indices], select(state.histories, indices)
+
+
+def allowed_items(
+    state: Fitted, allow: Iterable[Any] | None, block: Iterable[Any] | None, unknown: Unknown | None
+) -> NDArray[np.uint8] | None:
+    """Return a byte for each item, 0 for those to leave out, or None if there are none."""
+    if allow is None and block is None:
+        return None
+    mask = np.full(len(state.items), allow is None, dtype=np.uint8)
+    for ids, value, name in ((allow, 1, "allow"), (block, 0, "block")):
+        if ids is None:
+            continue
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
+            raise DataError(f"{name} must be a list of item ids, got {ids!r}")
+        indices = find(state.items, ids, unknown, "item", "warn")
+        mask[indices[indices >= 0]] = value
+    return mask
+
+
+def best_items(
+    state: Fitted,
+    rows: Rows,
+    k: int,
+    exclude_seen: bool,
+    allowed: NDArray[np.uint8] | None,
+    threads: int,
+) -> tuple[Int32, Float32]:
+    """Return the indices and scores of each row's best items, shape ``(rows, min(k, n_items))``."""
+    _checks.flag("exclude_seen", exclude_seen)
+    k = min(_checks.integer("k", k), len(state.items))
+    count = len(rows[1]) - 1
+    recommend = state.network.recommend
+    if 0 < count <= _SLICE:
+        return recommend(rows, rows if exclude_seen else None, allowed, k, threads)
+    items = np.empty((count, k), dtype=np.int32)
+    scores = np.empty((count, k), dtype=np.float32)
+    for start in range(0, count, _SLICE):
+        part = between(rows, start, min(start + _SLICE, count))
+        seen = part if exclude_seen else None
+        stop = start + _SLICE
+        items[start:stop], scores[start:stop] = recommend(part, seen, allowed, k, threads)
+    return items, scores
+
+
+def raw(ids: IdMap, indices: Int32) -> NDArray[Any]:
+    """Return the ids of indices; an index of -1 becomes None among strings, -1 among integers."""
+    taken = ids.values.take(indices)
+    if indices.size and indices.min() < 0:
+        taken[indices < 0] = None if ids.are_strings else np.array(-1).astype(taken.dtype)
+    return taken
+
+
+def as_frame(
+    state: Fitted, names: Columns, items: Int32, scores: Float32, score_name: str = "score"
+) -> Any:
+    """Return answers as a frame with a row for each item, without the empty places.
+
+    Parameters
+    ----------
+    names : dict of one ndarray of shape (rows,)
+        The first column: what each row of the answer belongs to.
+    items, scores : ndarray of shape (rows, k)
+    """
+    there = items >= 0
+    per_row = there.sum(axis=1)
+    ranks = np.broadcast_to(np.arange(1, items.shape[1] + 1), items.shape)
+    columns: Columns = {name: np.repeat(values, per_row) for name, values in names.items()}
+    columns["item" if "item" not in columns else "similar"] = state.items.values[items[there]]
+    columns[score_name] = scores[there]
+    columns["rank"] = ranks[there]
+    return make_frame(columns, state.library)
+
+
+def requests(
+    state: Fitted,
+    users: Iterable[Any] | None,
+    histories: Iterable[Any] | None,
+    unknown: Unknown | None,
+) -> tuple[Columns, Rows]:
+    """Return the first column of the answer, "user" or "history", and the rows to answer for."""
+    if (users is None) == (histories is None):
+        raise ConfigError("give either users or histories")
+    if histories is not None:
+        rows = history_rows(state, histories, unknown)
+        return {"history": np.arange(len(rows[1]) - 1)}, rows
+    people, rows = user_rows(state, cast(Iterable[Any], users), unknown)
+    return {"user": people}, rows
+
+
+def output_kind(output: str) -> bool:
+    """Return whether the answer shall be a frame rather than arrays."""
+    return _checks.choice("output", output, ("frame", "arrays")) == "frame"

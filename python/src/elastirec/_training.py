@@ -1,0 +1,164 @@
+"""The loop round the native trainer: progress, validation, early stopping, callbacks, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from elastirec import _evaluation
+from elastirec._library import complaints_as, native
+from elastirec._network import Fitted, Float32
+from elastirec._progress import Progress
+from elastirec.errors import ConfigError, InterruptedWarning, TrainingDiverged
+from elastirec.splits import Holdout
+
+if TYPE_CHECKING:
+    from elastirec._base import Recommender
+
+Callback = Callable[[Any, dict[str, Any]], object]
+METRIC = "ndcg@10"  # decides which epoch is best
+_SLICE = 0.1  # seconds of training between two looks at Ctrl-C
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train, apart from what the native trainer needs to know."""
+
+    epochs: int
+    patience: int | None
+    validation: Holdout | None
+    threads: int
+    progress: bool
+    callbacks: Sequence[Callback]
+    checkpoint: str | os.PathLike[str] | None
+
+
+class Training:
+    """One call of ``fit``: trains the network of ``model`` and fills ``model.history_``.
+
+    Parameters
+    ----------
+    model : Recommender
+        Has its fitted state already, with ``history_`` of the epochs before.
+    options : mapping
+        What the native trainer takes as JSON.
+    plan : Plan
+    """
+
+    def __init__(self, model: Recommender, options: Mapping[str, Any], plan: Plan) -> None:
+        self.model = model
+        self.plan = plan
+        self.state: Fitted = model._state()
+        with complaints_as(ConfigError):
+            self.trainer = native.trainer_create(
+                self.state.network.handle,
+                json.dumps(dict(options), allow_nan=False),
+                self.state.histories,
+            )
+        self.first = len(model.history_)
+        model.best_epoch_ = self.first
+        self.best: dict[str, Float32] | None = None
+        self.best_value = -math.inf
+        self.progress = Progress(plan.progress, plan.epochs, METRIC)
+
+    def run(self) -> None:
+        """Train, and set ``best_epoch_`` and ``stopped_`` of the model.
+
+        Raises
+        ------
+        TrainingDiverged
+            If a step met NaN or infinity. The weights are then the best so far, or those before
+            that step.
+        KeyboardInterrupt
+            If it comes before the first step.
+        """
+        self.model.stopped_ = "unfinished"
+        try:
+            self.model.stopped_ = self._epochs()
+        except KeyboardInterrupt:
+            if not self.model._trained:
+                raise
+            self.model.stopped_ = "interrupted"
+            message = "training was interrupted; the model keeps the best weights so far"
+            warnings.warn(message, InterruptedWarning, stacklevel=3)
+        finally:
+            self.progress.close()
+            if self.best is not None:
+                self.state.network.set_parameters(self.best)
+
+    def _epochs(self) -> str:
+        for number in range(1, self.plan.epochs + 1):
+            row = self._epoch(number)
+            self.model.history_.append(row)
+            self.progress.epoch(number, row)
+            self._remember(row)
+            stops = [bool(call(self.model, dict(row))) for call in self.plan.callbacks]
+            if any(stops):
+                return "callback"
+            if self._is_stale():
+                return "patience"
+        return "epochs"
+
+    def _epoch(self, number: int) -> dict[str, Any]:
+        began = time.perf_counter()
+        finished = False
+        while not finished:
+            step, steps, tokens, loss, finished = self._advance(number)
+            self.progress.step(number, step, steps, tokens, loss)
+        row: dict[str, Any] = {"epoch": self.first + number, "loss": loss}
+        row.update(self._validate())
+        row["seconds"] = time.perf_counter() - began
+        row["tokens"] = tokens
+        return row
+
+    def _advance(self, number: int) -> tuple[int, int, int, float, bool]:
+        try:
+            _, step, steps, tokens, loss, finished = native.trainer_advance(
+                self.trainer, _SLICE, self.plan.threads
+            )
+        except FloatingPointError as problem:
+            raise TrainingDiverged(
+                f"training diverged in epoch {self.first + number}: {problem};"
+                " try a smaller learning_rate, or gradient_clip=1.0"
+            ) from None
+        self.model._trained = True
+        return step, steps, tokens, loss, finished
+
+    def _validate(self) -> dict[str, float]:
+        if self.plan.validation is None:
+            return {}
+        report = _evaluation.evaluate(
+            self.state,
+            self.plan.validation,
+            ks=[10],
+            names=("recall", "ndcg", "mrr"),
+            candidates="all",
+            exclude_seen=True,
+            per_user=False,
+            seed=0,
+            threads=self.plan.threads,
+        )
+        return dict(report)
+
+    def _remember(self, row: Mapping[str, Any]) -> None:
+        """Keep the weights of the best epoch so far, and write the checkpoint."""
+        if self.plan.validation is not None:
+            if row[METRIC] <= self.best_value:
+                return
+            self.best = self.state.network.parameters()
+            self.best_value = row[METRIC]
+        self.model.best_epoch_ = row["epoch"]
+        if self.plan.checkpoint is not None:
+            self.model.save(self.plan.checkpoint)
+
+    def _is_stale(self) -> bool:
+        patience = self.plan.patience
+        if self.best is None or patience is None:
+            return False
+        return len(self.model.history_) - self.model.best_epoch_ >= patience

@@ -1,0 +1,89 @@
+"""The most popular items, the same for everybody."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from elastirec._base import Recommender
+from elastirec._evaluation import check_holdout
+from elastirec._network import Network
+from elastirec._training import Callback
+from elastirec.errors import UnsupportedError
+from elastirec.interactions import Interactions, expect_log
+from elastirec.splits import Holdout
+
+
+class Popularity(Recommender):
+    """Scores each item by how often the log holds it; the yardstick for other models.
+
+    Parameters
+    ----------
+    n_jobs : int or None, default=None
+        Threads; None for the cores that the process may use, -1 for all of them.
+
+    Examples
+    --------
+    >>> log = Interactions({"user": [1, 1, 2], "item": ["tea", "milk", "tea"]})
+    >>> items, scores = Popularity().fit(log).recommend(histories=[[]], output="arrays")
+    >>> items.tolist(), scores.tolist()
+    ([['tea', 'milk']], [[2.0, 1.0]])
+    """
+
+    def __init__(self, *, n_jobs: int | None = None) -> None:
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        log: Interactions,
+        *,
+        validation: Holdout | None = None,
+        progress: bool = True,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Count the items of a log and return ``self``.
+
+        Parameters
+        ----------
+        log : Interactions
+        validation : Holdout, default=None
+            Ranked once, for ``history_``.
+        progress, callbacks, checkpoint
+            As for every model; there is one epoch, without a loss and too short to show.
+
+        Raises
+        ------
+        DataError
+            If the validation has other items than the log.
+        """
+        with self._fitting():
+            log = expect_log(log)
+            if validation is not None:
+                check_holdout(validation, log._items, "validation")
+            began = time.perf_counter()
+            network = Network({"model": "popularity", "items": log.n_items})
+            self._begin(log, network)
+            network.set_parameters({"popularity": log.counts().astype(np.float32)})
+            row: dict[str, Any] = {"epoch": 1}
+            if validation is not None:
+                row.update(self.evaluate(validation, 10, metrics=("recall", "ndcg", "mrr")))
+            row.update(seconds=time.perf_counter() - began, tokens=log.n_interactions)
+            self.history_, self.best_epoch_, self.stopped_ = [row], 1, "epochs"
+            if checkpoint is not None:
+                self.save(checkpoint)
+            for callback in callbacks:
+                callback(self, dict(row))
+        return self
+
+    def similar_items(self, items: Iterable[Any], k: int = 10, *, output: str = "frame") -> Any:
+        """Raise an UnsupportedError: counts do not say which items are alike."""
+        raise UnsupportedError("Popularity has no embeddings that items could be compared by")
+
+    @classmethod
+    def _outline(cls, configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+        return {"popularity": (configuration["items"],)}

@@ -1,0 +1,66 @@
+"""Data and models that many tests share, each made once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import elastirec as er
+
+SMALL = {"dim": 16, "inner_dim": 32, "blocks": 1, "max_length": 12, "learning_rate": 1e-2}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "error::elastirec.ElastirecWarning")
+    config.addinivalue_line("filterwarnings", "ignore::elastirec.LeakageWarning")
+
+
+@pytest.fixture(scope="session")
+def data() -> er.datasets.Dataset:
+    """Histories of 4 to 8 of 30 items, in which the last item mostly decides the next."""
+    return er.datasets.synthetic(n_users=120, n_items=30, length=8, noise=0.1)
+
+
+@pytest.fixture(scope="session")
+def split(data: er.datasets.Dataset) -> er.Split:
+    return er.leave_one_out(data.log)
+
+
+@pytest.fixture(scope="session")
+def sasrec(split: er.Split) -> er.SASRec:
+    return er.SASRec(**SMALL, epochs=5).fit(split.train, validation=split.valid, progress=False)
+
+
+@pytest.fixture(scope="session")
+def popularity(split: er.Split) -> er.Popularity:
+    return er.Popularity().fit(split.train)
+
+
+@pytest.fixture(params=["sasrec", "popularity"])
+def model(request: pytest.FixtureRequest) -> er.SASRec | er.Popularity:
+    """Every model in turn, fitted."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the public data sets; in continuous integration it must be there."""
+    here = Path(__file__).resolve()
+    folders = [parent / "shared" / "data" for parent in here.parents]
+    given = os.environ.get("ELASTIREC_DATA")
+    for folder in [Path(given)] if given else folders:
+        if (folder / "ml-100k").is_dir():
+            return folder
+    message = "the public data sets are not here; set ELASTIREC_DATA"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def same_parameters(one: er.SASRec, two: er.SASRec) -> bool:
+    """Whether two models have the same bits."""
+    a, b = one.parameters(), two.parameters()
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
