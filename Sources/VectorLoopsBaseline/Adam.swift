@@ -19,7 +19,7 @@ extension Loops {
       let g = fma(decay, w, g)
       let m = fma(rest1, g, beta1 * m)
       let v = fma(rest2 * g, g, beta2 * v)
-      let direction = m / fma(v.squareRoot(), correction, epsilon)
+      let direction = m / fma(squareRoot(v), correction, epsilon)
       return (fma(rate, direction, w * shrink), m, v)
     }
     let whole = count & ~(lanes - 1)

@@ -1,5 +1,29 @@
 import VectorLoops
 
+/// (x - mean) * inverse * weight + bias.
+private struct Normalized: Ternary {
+  let mean: Vector
+  let inverse: Vector
+
+  @_transparent
+  func callAsFunction(_ x: Vector, _ weight: Vector, _ bias: Vector) -> Vector {
+    fma((x - mean) * inverse, weight, bias)
+  }
+}
+
+/// inverse * (dy * weight - a - h * b), where h is the normalised x.
+private struct NormalizedPullback: Ternary {
+  let mean: Vector
+  let inverse: Vector
+  let a: Vector
+  let b: Vector
+
+  @_transparent
+  func callAsFunction(_ x: Vector, _ dy: Vector, _ weight: Vector) -> Vector {
+    inverse * fma((mean - x) * inverse, b, fma(dy, weight, -a))
+  }
+}
+
 extension Loops {
   public func layerNorm(
     _ x: Input, weight: Input, bias: Input, epsilon: Float, rows: Int, columns: Int,
@@ -8,13 +32,12 @@ extension Loops {
     let scale = 1 / Float(columns)
     for r in 0..<rows {
       let (row, out) = (x + r * columns, y + r * columns)
-      let mean = total(row, columns) { x in x } * scale
-      let m = Vector(repeating: mean)
+      let mean = total(row, columns) * scale
       // Two passes: the sum of squares about the mean does not cancel.
-      let variance = totalAbout(mean, row, columns) * scale
+      let variance = squares(row, columns, about: mean) * scale
       let inverse = 1 / (variance + epsilon).squareRoot()
-      let v = Vector(repeating: inverse)
-      map(row, weight, bias, into: out, count: columns) { x, w, b in fma((x - m) * v, w, b) }
+      let f = Normalized(mean: Vector(repeating: mean), inverse: Vector(repeating: inverse))
+      map(f, row, weight, bias, into: out, count: columns)
       means[r] = mean
       inverses[r] = inverse
     }
@@ -53,35 +76,43 @@ extension Loops {
         storePart(fma(gradient, h, loadPart(dWeight, c, columns)), dWeight, c, columns)
         storePart(loadPart(dBias, c, columns) + gradient, dBias, c, columns)
       }
-      let a = Vector(repeating: sum(sumOfDh) * scale)
-      let b = Vector(repeating: sum(sumOfDhH) * scale)
-      map(row, g, weight, into: out, count: columns) { x, g, w in
-        let h = (x - m) * v
-        return v * fma(-h, b, fma(g, w, -a))
-      }
+      let f = NormalizedPullback(
+        mean: m, inverse: v, a: Vector(repeating: sum(sumOfDh) * scale),
+        b: Vector(repeating: sum(sumOfDhH) * scale))
+      map(f, row, g, weight, into: out, count: columns)
     }
   }
 
   @_transparent
-  func total(_ x: Input, _ count: Int, _ f: (Vector) -> Vector) -> Float {
+  func total(_ x: Input, _ count: Int) -> Float {
     let whole = count & ~(lanes - 1)
     var result = Vector.zero
     var i = 0
     while i < whole {
-      result += f(load(x, i))
+      result += load(x, i)
       i += lanes
     }
-    if i < count { result += f(loadPart(x, i, count)) }
+    if i < count { result += loadPart(x, i, count) }
     return sum(result)
   }
 
-  /// The sum of (x - mean)^2. The zeros that pad the last vector must not count.
+  /// The sum of (x - mean)^2. The zeros that fill up the last vector must not count.
   @_transparent
-  func totalAbout(_ mean: Float, _ x: Input, _ count: Int) -> Float {
+  func squares(_ x: Input, _ count: Int, about mean: Float) -> Float {
     let m = Vector(repeating: mean)
     let whole = count & ~(lanes - 1)
-    var result = total(x, whole) { x in (x - m) * (x - m) }
-    for i in whole..<count { result += (x[i] - mean) * (x[i] - mean) }
+    var sums = Vector.zero
+    var i = 0
+    while i < whole {
+      let d = load(x, i) - m
+      sums = fma(d, d, sums)
+      i += lanes
+    }
+    var result = sum(sums)
+    while i < count {
+      result += (x[i] - mean) * (x[i] - mean)
+      i += 1
+    }
     return result
   }
 }

@@ -1,45 +1,80 @@
 import VectorLoops
 
-/// Applies `body` to whole vectors and then, one at a time, to the numbers that are left.
-///
-/// The rest is padded to a whole vector on the stack, so `body` is written once.
-@_transparent
-func map(_ x: Input, into y: Output, count: Int, _ body: (Vector) -> Vector) {
+// What a loop does to its numbers is a type, not a closure: the compiler inlines the method of a type
+// wherever it stands, but leaves closures as calls when it translates files side by side.
+
+protocol Unary { func callAsFunction(_ x: Vector) -> Vector }
+protocol Binary { func callAsFunction(_ x: Vector, _ y: Vector) -> Vector }
+protocol Ternary { func callAsFunction(_ x: Vector, _ y: Vector, _ z: Vector) -> Vector }
+
+/// Applies `f` to whole vectors, and at the end to one that is filled up with zeros.
+@inline(__always)
+func map(_ f: some Unary, _ x: Input, into y: Output, count: Int) {
   let whole = count & ~(lanes - 1)
   var i = 0
   while i < whole {
-    store(body(load(x, i)), y, i)
+    store(f(load(x, i)), y, i)
     i += lanes
   }
-  if i < count { storePart(body(loadPart(x, i, count)), y, i, count) }
+  if i < count { storePart(f(loadPart(x, i, count)), y, i, count) }
 }
 
-@_transparent
-func map(_ x: Input, _ y: Input, into z: Output, count: Int, _ body: (Vector, Vector) -> Vector) {
+@inline(__always)
+func map(_ f: some Binary, _ x: Input, _ y: Input, into z: Output, count: Int) {
   let whole = count & ~(lanes - 1)
   var i = 0
   while i < whole {
-    store(body(load(x, i), load(y, i)), z, i)
+    store(f(load(x, i), load(y, i)), z, i)
     i += lanes
   }
-  if i < count { storePart(body(loadPart(x, i, count), loadPart(y, i, count)), z, i, count) }
+  if i < count { storePart(f(loadPart(x, i, count), loadPart(y, i, count)), z, i, count) }
 }
 
-@_transparent
-func map(
-  _ x: Input, _ y: Input, _ w: Input, into z: Output, count: Int,
-  _ body: (Vector, Vector, Vector) -> Vector
-) {
+@inline(__always)
+func map(_ f: some Ternary, _ x: Input, _ y: Input, _ z: Input, into w: Output, count: Int) {
   let whole = count & ~(lanes - 1)
   var i = 0
   while i < whole {
-    store(body(load(x, i), load(y, i), load(w, i)), z, i)
+    store(f(load(x, i), load(y, i), load(z, i)), w, i)
     i += lanes
   }
   if i < count {
-    storePart(
-      body(loadPart(x, i, count), loadPart(y, i, count), loadPart(w, i, count)), z, i, count)
+    let last = f(loadPart(x, i, count), loadPart(y, i, count), loadPart(z, i, count))
+    storePart(last, w, i, count)
   }
+}
+
+struct Sum: Binary {
+  @_transparent func callAsFunction(_ x: Vector, _ y: Vector) -> Vector { x + y }
+}
+
+struct Product: Binary {
+  @_transparent func callAsFunction(_ x: Vector, _ y: Vector) -> Vector { x * y }
+}
+
+/// x + scale * z, with a scale for each number.
+struct ScaledSum: Ternary {
+  @_transparent func callAsFunction(_ x: Vector, _ z: Vector, _ scale: Vector) -> Vector {
+    fma(scale, z, x)
+  }
+}
+
+/// factor * x.
+struct Multiple: Unary {
+  let factor: Vector
+
+  init(_ factor: Float) { self.factor = Vector(repeating: factor) }
+
+  @_transparent func callAsFunction(_ x: Vector) -> Vector { factor * x }
+}
+
+/// factor * x + y.
+struct MultipleSum: Binary {
+  let factor: Vector
+
+  init(_ factor: Float) { self.factor = Vector(repeating: factor) }
+
+  @_transparent func callAsFunction(_ x: Vector, _ y: Vector) -> Vector { fma(factor, x, y) }
 }
 
 extension Loops {
@@ -48,21 +83,19 @@ extension Loops {
   }
 
   public func accumulate(_ x: Input, alpha: Float, into y: Output, count: Int) {
-    let a = Vector(repeating: alpha)
-    map(x, y, into: y, count: count) { x, y in fma(a, x, y) }
+    map(MultipleSum(alpha), x, y, into: y, count: count)
   }
 
   public func scale(_ x: Input, alpha: Float, into y: Output, count: Int) {
-    let a = Vector(repeating: alpha)
-    map(x, into: y, count: count) { x in a * x }
+    map(Multiple(alpha), x, into: y, count: count)
   }
 
   public func add(_ x: Input, _ y: Input, into z: Output, count: Int) {
-    map(x, y, into: z, count: count) { x, y in x + y }
+    map(Sum(), x, y, into: z, count: count)
   }
 
   public func multiply(_ x: Input, _ y: Input, into z: Output, count: Int) {
-    map(x, y, into: z, count: count) { x, y in x * y }
+    map(Product(), x, y, into: z, count: count)
   }
 
   public func dot(_ x: Input, _ y: Input, count: Int) -> Float {
@@ -80,7 +113,7 @@ extension Loops {
   public func addBias(_ bias: Input, to x: Output, rows: Int, columns: Int, stride: Int) {
     for r in 0..<rows {
       let row = x + r * stride
-      map(row, bias, into: row, count: columns) { x, b in x + b }
+      map(Sum(), row, bias, into: row, count: columns)
     }
   }
 
@@ -104,7 +137,7 @@ extension Loops {
 
   public func addResidual(_ x: Input, _ z: Input, scales: Input?, into y: Output, count: Int) {
     guard let scales else { return add(x, z, into: y, count: count) }
-    map(x, z, scales, into: y, count: count) { x, z, s in fma(s, z, x) }
+    map(ScaledSum(), x, z, scales, into: y, count: count)
   }
 
   public func allFinite(_ x: Input, count: Int) -> Bool {

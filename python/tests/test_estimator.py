@@ -40,13 +40,10 @@ def test_clone_of_scikit_learn_gives_an_unfitted_copy(sasrec):
         again.parameters()
 
 
-def test_check_is_fitted_of_scikit_learn_agrees(sasrec):
-    validation = pytest.importorskip("sklearn.utils.validation")
-    if not hasattr(sasrec, "__sklearn_tags__"):
-        fitted = [name for name in vars(sasrec) if name.endswith("_") and not name.startswith("__")]
-        assert fitted
-        assert not [name for name in vars(er.SASRec()) if name.endswith("_")]
-    assert validation is not None
+def test_what_fit_learns_ends_with_an_underscore(sasrec):
+    learned = {name for name in vars(sasrec) if not name.startswith("_")} - vars(er.SASRec()).keys()
+    promised = {"items_", "users_", "seed_", "history_", "best_epoch_", "stopped_"}
+    assert learned == promised
 
 
 @pytest.mark.parametrize(
@@ -139,8 +136,10 @@ def test_every_parameter_is_checked():
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in BAD.items() for v in values])
 def test_fit_names_the_parameter_its_value_and_what_is_allowed(split, name, value):
     model = er.SASRec(**{**SMALL, "epochs": 1, name: value})
-    shown = "16" if (name, value) == ("heads", 3) else repr(value)
-    with pytest.raises(er.ConfigError, match=f"(?s){name}.* must be .*{re.escape(shown)}"):
+    pattern = rf"{name} must be .*{re.escape(repr(value))}"
+    if (name, value) == ("heads", 3):
+        pattern = "dim must be a multiple of heads=3, got 16"
+    with pytest.raises(er.ConfigError, match=pattern):
         model.fit(split.train, progress=False)
     with pytest.raises(er.NotFittedError):
         model.parameters()
@@ -154,21 +153,12 @@ def test_numbers_of_numpy_are_parameters_like_others(split):
     assert same_parameters(pickle.loads(pickle.dumps(numpy)), plain)
 
 
-@pytest.mark.parametrize(
-    "method", ["recommend", "scores", "evaluate", "similar_items", "cost", "save"]
-)
+@pytest.mark.parametrize("method", ["recommend", "scores", "evaluate", "cost", "save"])
 @pytest.mark.parametrize("kind", MODELS)
 def test_nothing_works_before_fit(kind, method):
     for error in (er.NotFittedError, ValueError, AttributeError, er.ElastirecError):
-        with pytest.raises(error, match=f"call {kind.__name__}.fit first"):
-            er.recommend() if kind is None else getattr(_base(kind), method)([1])
-
-
-def _base(kind: type[er.SASRec | er.Popularity]) -> er.SASRec | er.Popularity:
-    model = kind()
-    if kind is er.Popularity:
-        model.similar_items = super(er.Popularity, model).similar_items
-    return model
+        with pytest.raises(error, match=rf"call {kind.__name__}\.fit first"):
+            getattr(kind(), method)([1])
 
 
 def test_fit_returns_self_and_forgets_the_past(split):

@@ -269,13 +269,12 @@ def test_notebooks_show_counts_times_and_lengths():
     assert repr(log_of(TABLE)) == "Interactions(2 users, 3 items, 4 events)"
 
 
-class TestItemFeatures:
-    table = {"item": ["tea", "milk"], "kind": ["leaf", None]}
+ITEMS = {"item": ["tea", "milk"], "kind": ["leaf", None]}
 
+
+class TestItemFeatures:
     def test_rows_are_put_in_the_order_of_the_items(self):
-        features = er.ItemFeatures(
-            self.table, categorical=["kind"], vectors={"text": [[1, 2], [3, 4]]}
-        )
+        features = er.ItemFeatures(ITEMS, categorical=["kind"], vectors={"text": [[1, 2], [3, 4]]})
         assert features.items_.tolist() == ["milk", "tea"]
         assert features.categorical["kind"].tolist() == [None, "leaf"]
         assert features.vectors["text"].tolist() == [[3, 4], [1, 2]]
@@ -294,14 +293,14 @@ class TestItemFeatures:
     )
     def test_a_flaw_is_named(self, change, problem):
         with pytest.raises(er.DataError, match=problem):
-            er.ItemFeatures(self.table, **change)
+            er.ItemFeatures(ITEMS, **change)
 
     def test_an_item_stands_in_one_row(self):
         with pytest.raises(er.DataError, match="'tea' in 2 rows"):
             er.ItemFeatures({"item": ["tea", "tea"]})
 
     def test_a_log_takes_features_of_its_items_only(self):
-        features = er.ItemFeatures(self.table)
+        features = er.ItemFeatures(ITEMS)
         log = er.Interactions({"user": [1], "item": ["tea"]}, item_features=features)
         assert log.item_features is features
         with pytest.raises(er.DataError, match="no item of the log has features"):

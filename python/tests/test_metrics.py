@@ -77,5 +77,5 @@ def test_recall_and_gain_reach_one_when_k_is_large(targets):
 
 
 def test_an_unknown_metric_is_refused():
-    with pytest.raises(er.ConfigError, match="metrics must be among recall, .*; got 'auc'"):
+    with pytest.raises(er.ConfigError, match=r"metrics must be among recall, .*; got 'auc'"):
         metrics.check_names(["recall", "auc"])

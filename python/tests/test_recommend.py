@@ -190,7 +190,7 @@ class TestRequests:
         for place in (0, 1023, 1024, 2499):
             one = model.recommend(histories=[histories[place]], k=2, output="arrays")
             np.testing.assert_array_equal(one[0][0], items[place])
-            np.testing.assert_array_equal(one[1][0], scores[place])
+            np.testing.assert_allclose(one[1][0], scores[place], rtol=1e-5)
 
     def test_no_requests_are_answered_with_nothing(self, model):
         assert model.recommend([], output="arrays")[0].shape == (0, 10)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from elastirec import _candidates, _checks, metrics
 from elastirec._ids import IdMap
 from elastirec._network import Fitted
 from elastirec._rows import Int32, Rows, between, without
-from elastirec.errors import ConfigError, DataError, SampledMetricWarning
+from elastirec.errors import ConfigError, DataError, SampledMetricWarning, warn
 from elastirec.splits import Holdout
 
 CANDIDATES = ("all", "uniform100", "popular100")
@@ -143,11 +142,10 @@ def evaluate(
 def _choose(state: Fitted, holdout: Holdout, candidates: str, seed: int) -> Rows | None:
     if candidates == "all":
         return None
-    warnings.warn(
+    warn(
         f"metrics among {candidates} candidates are not comparable with full ranking, nor with"
         ' other samples; use candidates="all" to compare models',
         SampledMetricWarning,
-        stacklevel=4,
     )
     if candidates == "uniform100":
         return _candidates.uniform(holdout.histories, holdout.targets, len(state.items), seed)

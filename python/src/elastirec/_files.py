@@ -2,7 +2,7 @@
 
 A file is one header of JSON and the raw tensors (github.com/huggingface/safetensors). Weights stand
 under their own names, what else a model needs under names that begin with "elastirec.". The
-metadata holds the version of this format and a checksum over all of the rest.
+metadata "elastirec" is JSON with the version of this format and a checksum over all of the rest.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from elastirec._base import Recommender
 
 FORMAT = 1
+_MALFORMED = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
 _LEARNED = ("history_", "best_epoch_", "stopped_", "seed_")
 Tensors = dict[str, NDArray[Any]]
 
@@ -94,14 +95,13 @@ def to_bytes(model: Recommender) -> bytes:
         "elastirec.counts": state.counts,
         "elastirec.fallback": state.network.fallback,
     }
-    text = json.dumps(header, allow_nan=False)
-    metadata = {
-        "format": "elastirec",
-        "format_version": str(FORMAT),
+    description = {
+        "format": FORMAT,
         "version": version("elastirec"),
-        "model": text,
-        "checksum": _checksum(text, tensors),
+        "checksum": _checksum(header, tensors),
+        "model": header,
     }
+    metadata = {"elastirec": json.dumps(description, allow_nan=False)}
     return bytes(serialize(tensors, metadata))
 
 
@@ -123,7 +123,9 @@ def from_bytes(data: bytes) -> Recommender:
         params = {name: header["params"][name] for name in kind._defaults()}
         learned = {name: value for name, value in header["learned"].items() if name in _LEARNED}
         state = _state(kind, header, tensors)
-    except (KeyError, TypeError, AttributeError) as problem:
+    except ModelFileError:
+        raise
+    except _MALFORMED as problem:
         raise _wrong(f"lacks {problem} or has it in a wrong form") from None
     except MemoryError:
         raise _wrong("describes a model too large for this machine") from None
@@ -142,26 +144,26 @@ def _read(data: bytes) -> tuple[dict[str, Any], Tensors]:
     try:
         tensors: Tensors = deserialize(data)
         size = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as problem:
+        text = json.loads(data[8 : 8 + size]).get("__metadata__", {}).get("elastirec")
+        description = {} if text is None else json.loads(text)
+        number, header = description.get("format"), description.get("model")
+    except (SafetensorError, *_MALFORMED) as problem:
         raise _wrong(f"is damaged or no model file: {problem}") from None
-    if metadata.get("format") != "elastirec":
+    if not isinstance(number, int) or not isinstance(header, dict):
         raise _wrong("is a safetensors file, but no model of elastirec")
-    number = metadata.get("format_version", "")
-    if not number.isdecimal() or int(number) > FORMAT:
-        writer = metadata.get("version", "a newer version")
+    if number > FORMAT:
+        writer = description.get("version", "a newer version")
         raise _wrong(
-            f"has format {number!r}, written by elastirec {writer}; this version reads formats"
-            f" up to {FORMAT}: upgrade elastirec"
+            f"has format {number}, written by elastirec {writer}; this version reads formats up to"
+            f" {FORMAT}: upgrade elastirec"
         )
-    text = metadata.get("model", "")
-    if metadata.get("checksum") != _checksum(text, tensors):
+    if description.get("checksum") != _checksum(header, tensors):
         raise _wrong("is damaged: its checksum differs")
-    return json.loads(text), tensors
+    return header, tensors
 
 
-def _checksum(text: str, tensors: Tensors) -> str:
-    digest = hashlib.blake2b(text.encode(), digest_size=16)
+def _checksum(header: Mapping[str, Any], tensors: Tensors) -> str:
+    digest = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
     for name in sorted(tensors):
         array = tensors[name]
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -177,7 +179,11 @@ def _state(kind: type[Recommender], header: Mapping[str, Any], tensors: Tensors)
     _require(not len(counts) or counts.min() >= 0, "has negative counts")
     histories = tensors["elastirec.history_items"], tensors["elastirec.history_offsets"]
     _check_rows(*histories, len(users), len(items))
+    fallback = tensors["elastirec.fallback"]
+    _require(fallback.shape == (len(items),), "has wrong scores for empty histories")
+    _require(bool(np.isfinite(fallback).all()), "has endless scores for empty histories")
     weights = {name: w for name, w in tensors.items() if not name.startswith("elastirec.")}
+    _require(all(w.dtype == np.float32 for w in weights.values()), "has weights of a wrong type")
     configuration = header["configuration"]
     _require(configuration["items"] == len(items), "counts its items in two ways")
     for name, shape in kind._outline(configuration).items():
@@ -189,8 +195,6 @@ def _state(kind: type[Recommender], header: Mapping[str, Any], tensors: Tensors)
             network.shapes.keys() == weights.keys(), "has other weights than its kind of model"
         )
         network.set_parameters(weights)
-        fallback = tensors["elastirec.fallback"]
-        _require(fallback.shape == (len(items),), "has wrong scores for empty histories")
         network.set_fallback(fallback)
     except (ConfigError, DataError) as problem:
         raise _wrong(f"does not fit together: {problem}") from None

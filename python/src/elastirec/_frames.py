@@ -73,11 +73,18 @@ def _from_frame(source: Any, names: list[str]) -> tuple[Columns, str]:
         raise DataError(f"the frame cannot be read: {problem}") from problem
     _check_names(columns, names)
     library = frame.implementation.name.lower()
-    return {name: _from_series(frame[name]) for name in names}, library
+    return {name: _from_series(frame[name], name) for name in names}, library
 
 
-def _from_series(series: Any) -> NDArray[Any]:
+def _from_series(series: Any, name: str) -> NDArray[Any]:
     """Return a column as an array, with None or NaN or NaT for what is missing."""
+    try:
+        return _converted(series)
+    except Exception as problem:  # odd objects fail in ways of their own
+        raise DataError(f"column {name!r} cannot be read: {problem!r}") from problem
+
+
+def _converted(series: Any) -> NDArray[Any]:
     import narwhals.stable.v2 as nw
 
     kind = series.dtype
@@ -88,7 +95,7 @@ def _from_series(series: Any) -> NDArray[Any]:
         moments = stamps.view(f"datetime64[{unit}]").copy()
         moments[missing.to_numpy().astype(np.bool_)] = np.datetime64("NaT")
         return np.asarray(moments)
-    if missing.any():
+    if kind == nw.String or missing.any():  # NumPy's own strings lose zeros at their end
         return objects(series.to_list())
     return np.asarray(series.to_numpy())
 

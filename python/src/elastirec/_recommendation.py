@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, Literal, cast
 
@@ -14,7 +13,7 @@ from elastirec._frames import Columns, make_frame, objects
 from elastirec._ids import IdMap
 from elastirec._network import Fitted, Float32
 from elastirec._rows import Int32, Rows, between, select, stack
-from elastirec.errors import ConfigError, DataError, UnknownIdError, UnknownItemWarning
+from elastirec.errors import ConfigError, DataError, UnknownIdError, UnknownItemWarning, warn
 
 Unknown = Literal["raise", "warn", "ignore"]
 _SLICE = 1024  # requests a native call, so that Ctrl-C is heard
@@ -41,7 +40,7 @@ def find(
     if policy == "raise":
         raise UnknownIdError(message)
     count = int((indices < 0).sum())
-    warnings.warn(f"{message} ({count} left out)", UnknownItemWarning, stacklevel=5)
+    warn(f"{message} ({count} left out)", UnknownItemWarning)
     return indices
 
 

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from elastirec import _evaluation
 from elastirec._library import complaints_as, native
 from elastirec._network import Fitted, Float32
 from elastirec._progress import Progress
-from elastirec.errors import ConfigError, InterruptedWarning, TrainingDiverged
+from elastirec.errors import ConfigError, InterruptedWarning, TrainingDiverged, warn
 from elastirec.splits import Holdout
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class Training:
                 raise
             self.model.stopped_ = "interrupted"
             message = "training was interrupted; the model keeps the best weights so far"
-            warnings.warn(message, InterruptedWarning, stacklevel=3)
+            warn(message, InterruptedWarning)
         finally:
             self.progress.close()
             if self.best is not None:

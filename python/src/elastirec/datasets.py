@@ -154,7 +154,7 @@ def synthetic(
     noise: float = 0.2,
     random_state: int = 0,
 ) -> Dataset:
-    """Return made-up histories in which the last item decides the next: item i leads to 3 i + 7.
+    """Return made-up histories in which each item leads to another, in one round of all items.
 
     Parameters
     ----------
@@ -165,26 +165,26 @@ def synthetic(
         Share of events that break the rule, drawn uniformly. The best possible hit rate at 1 is
         about ``1 - noise``.
     random_state : int, default=0
-        Seed.
+        Seed of the histories and of the rule.
     """
     users = _checks.integer("n_users", n_users)
     items = _checks.integer("n_items", n_items, 2)
     longest = _checks.integer("length", length)
     share = _checks.real("noise", noise, "[0, 1]")
     rng = np.random.Generator(np.random.Philox(_checks.integer("random_state", random_state, 0)))
+    order = rng.permutation(items)
+    follower = np.empty(items, dtype=np.int64)
+    follower[order] = np.roll(order, -1)
     chosen = np.empty((users, longest), dtype=np.int64)
     chosen[:, 0] = rng.integers(items, size=users)
     for step in range(1, longest):
-        ruled = (3 * chosen[:, step - 1] + 7) % items
-        chosen[:, step] = np.where(
-            rng.random(users) < share, rng.integers(items, size=users), ruled
-        )
+        noisy = rng.random(users) < share
+        strays = rng.integers(items, size=users)
+        chosen[:, step] = np.where(noisy, strays, follower[chosen[:, step - 1]])
     lengths = rng.integers((longest + 1) // 2, longest + 1, size=users)
     there = np.arange(longest) < lengths[:, None]
     people = np.repeat(np.arange(users), lengths)
-    titles = {
-        item: f"item {item}, which leads to {(3 * item + 7) % items}" for item in range(items)
-    }
+    titles = {item: f"item {item}, which leads to {follower[item]}" for item in range(items)}
     return Dataset("synthetic sequences", _log({"user": people, "item": chosen[there]}), titles)
 
 

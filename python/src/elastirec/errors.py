@@ -5,6 +5,9 @@ Every error is an ``ElastirecError`` and also the built-in that a reader would c
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class ElastirecError(Exception):
     """Base of all errors that the package raises on purpose."""
@@ -72,3 +75,13 @@ class UnknownItemWarning(ElastirecWarning):
 
 class InterruptedWarning(ElastirecWarning):
     """Training was interrupted; the model keeps the best weights so far."""
+
+
+def warn(message: str, category: type[ElastirecWarning]) -> None:
+    """Warn at the line outside of the package that led here."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "elastirec":
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)

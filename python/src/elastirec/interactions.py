@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from elastirec._frames import Columns, as_times, make_frame, read_columns
 from elastirec._ids import IdMap, number_ids
 from elastirec._rows import Int64, Rows, offsets_of
-from elastirec.errors import DataError, TimeTieWarning
+from elastirec.errors import DataError, TimeTieWarning, warn
 from elastirec.features import ItemFeatures
 
 
@@ -205,11 +204,10 @@ def _warn_of_ties(times: NDArray[Any], offsets: Int64) -> None:
     tied[1:] = times[1:] == times[:-1]
     tied[offsets[:-1]] = False
     if tied.any():
-        warnings.warn(
+        warn(
             f"{int(tied.sum()):,} of {len(times):,} events have the same time as the one before"
             " them of the same user; they keep the order of the rows",
             TimeTieWarning,
-            stacklevel=3,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from elastirec._ids import IdMap
 from elastirec._rows import Int64, Rows, distinct, keep, offsets_of, select
-from elastirec.errors import ConfigError, DataError, LeakageWarning
+from elastirec.errors import ConfigError, DataError, LeakageWarning, warn
 from elastirec.interactions import Interactions, expect_log
 
 
@@ -107,11 +106,10 @@ def leave_one_out(log: Interactions) -> Split:
     (['tea', 'milk'], ['rice'])
     """
     log = expect_log(log)
-    warnings.warn(
+    warn(
         "leave-one-out lets training see what other people did after the moments that are tested;"
         " er.split_at_time does not",
         LeakageWarning,
-        stacklevel=2,
     )
     lengths = log.lengths()
     everybody = np.arange(log.n_users)
