@@ -42,9 +42,10 @@ let package = Package(
     .target(name: "ElastirecABI", dependencies: ["CElastirec", "Training"]),
 
     // MARK: - Tests
-    .target(name: "_TestSupport", dependencies: ["Autograd"], path: "Tests/_TestSupport"),
+    .target(name: "_TestSupport", dependencies: ["Models"], path: "Tests/_TestSupport"),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "_TestSupport"]),
-    .testTarget(name: "AutogradTests", dependencies: ["Autograd", "Layers", "_TestSupport"]),
+    .testTarget(name: "AutogradTests", dependencies: ["Autograd", "_TestSupport"]),
+    .testTarget(name: "LayersTests", dependencies: ["Layers", "_TestSupport"]),
     .testTarget(name: "InteractionsTests", dependencies: ["Interactions"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Training", "_TestSupport"]),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "_TestSupport"]),

@@ -20,7 +20,7 @@ public final class Tensor {
     self.shape = shape
     let (rows, columns) = Self.matrixShape(shape)
     storage = Buffer(count: rows * columns)
-    matrix = Matrix(storage.pointer, rows: rows, columns: columns)
+    matrix = Matrix(storage, rows: rows, columns: columns)
     self.needsGradient = needsGradient
     self.isLeaf = isLeaf
     base = nil

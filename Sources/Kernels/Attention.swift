@@ -5,7 +5,7 @@ public import VectorLoops
 ///
 /// Rows of scores live in tiles of 64, so memory grows with the longest history, never with its
 /// square. Dropout on the probabilities takes element (t, j) of head h in the stream of `key` to be
-/// number ((first token + t) * heads + h) * maximal length + j.
+/// number ((first token + t) * heads + h) * (maximal length, rounded up to 64) + j.
 public struct PackedAttention {
   public let heads: Int
   public let dim: Int
@@ -36,6 +36,10 @@ public struct PackedAttention {
   private static let tile = 64
 
   var headDim: Int { dim / heads }
+
+  /// Random numbers come in blocks of 64, so each row of scores begins with a block.
+  private var dropoutStride: Int { (maximalLength + 63) / 64 * 64 }
+
   var scale: Float { 1 / Float(headDim).squareRoot() }
 
   /// Queries from `q`, keys and values from `k` and `v`; all `[tokens, dim]`.
@@ -47,7 +51,7 @@ public struct PackedAttention {
         part(v, h, history, first + count)
       )
       let scores = Buffer(count: count * (first + count) + count)
-      let p = Matrix(scores.pointer, rows: count, columns: first + count)
+      let p = Matrix(scores, rows: count, columns: first + count)
       let sums =
         logSums.map { $0 + h * q.rows + history + first } ?? scores.pointer + count
         * (first + count)
@@ -107,15 +111,15 @@ public struct PackedAttention {
           ys.pointer + r * ys.stride, dys.pointer + r * dys.stride, count: headDim)
       }
       let scratch = Buffer(count: (dropout > 0 ? 3 : 2) * count * seen)
-      let p = Matrix(scratch.pointer, rows: count, columns: seen)
-      let dp = Matrix(scratch.pointer + count * seen, rows: count, columns: seen)
+      let p = Matrix(scratch, rows: count, columns: seen)
+      let dp = Matrix(scratch, from: count * seen, rows: count, columns: seen)
       gemm(qs, ks, transposeB: true, into: p)
       loops.causalProbabilities(
         p.pointer, rows: count, columns: seen, first: first, scale: scale,
         logSums: logSums + h * q.rows + history + first)
       gemm(dys, vs, transposeB: true, into: dp)
       if dropout > 0 {
-        let dropped = Matrix(scratch.pointer + 2 * count * seen, rows: count, columns: seen)
+        let dropped = Matrix(scratch, from: 2 * count * seen, rows: count, columns: seen)
         scales(of: dropped, h, history + first)
         loops.multiply(dp.pointer, dropped.pointer, into: dp.pointer, count: count * seen)
         loops.multiply(p.pointer, dropped.pointer, into: dropped.pointer, count: count * seen)
@@ -149,7 +153,7 @@ public struct PackedAttention {
 
   private func scales(of p: Matrix, _ head: Int, _ row: Int) {
     for r in 0..<p.rows {
-      let start = ((firstToken + row + r) * heads + head) * maximalLength
+      let start = ((firstToken + row + r) * heads + head) * dropoutStride
       loops.dropoutScales(
         p.pointer + r * p.stride, start: start, count: p.columns, key: key, probability: dropout)
     }
@@ -157,7 +161,7 @@ public struct PackedAttention {
 
   private func drop(_ p: Matrix, _ head: Int, _ row: Int) {
     let mask = Buffer(count: p.rows * p.columns)
-    scales(of: Matrix(mask.pointer, rows: p.rows, columns: p.columns), head, row)
+    scales(of: Matrix(mask, rows: p.rows, columns: p.columns), head, row)
     loops.multiply(p.pointer, mask.pointer, into: p.pointer, count: p.rows * p.columns)
   }
 }

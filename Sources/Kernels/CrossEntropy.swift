@@ -34,7 +34,7 @@ public struct FusedCrossEntropy {
     while start < hidden.rows {
       let count = min(rowsAtOnce, hidden.rows - start)
       let h = hidden.rows(start..<(start + count))
-      let z = Matrix(logits.pointer, rows: count, columns: table.rows)
+      let z = Matrix(logits, rows: count, columns: table.rows)
       gemm(h, table, transposeB: true, into: z)
       for r in 0..<count {
         loss += Double(

@@ -2,17 +2,37 @@ import COpenBLAS
 import VectorLoops
 
 /// A row-major matrix somewhere in memory, its rows `stride` floats apart.
+///
+/// It keeps the owner of the memory, where it has one: the memory of a result that nobody else
+/// refers to would otherwise go back to the pool, and to another thread, as soon as its address is
+/// known.
 public struct Matrix {
   public let pointer: UnsafeMutablePointer<Float>
   public let rows: Int
   public let columns: Int
   public let stride: Int
+  private let owner: Buffer?
 
-  public init(_ pointer: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
+  private init(
+    _ pointer: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int, owner: Buffer?
+  ) {
     self.pointer = pointer
+    self.owner = owner
     self.rows = rows
     self.columns = columns
-    self.stride = stride ?? columns
+    self.stride = stride
+  }
+
+  /// A matrix without gaps in memory that the caller keeps.
+  public init(_ pointer: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
+    self.init(pointer, rows: rows, columns: columns, stride: columns, owner: nil)
+  }
+
+  /// A matrix without gaps in a buffer, from number `offset` on.
+  public init(_ buffer: Buffer, from offset: Int = 0, rows: Int, columns: Int) {
+    precondition(offset + rows * columns <= buffer.count, "a matrix is larger than its buffer")
+    self.init(
+      buffer.pointer + offset, rows: rows, columns: columns, stride: columns, owner: buffer)
   }
 
   /// Whether the rows follow each other without gaps.
@@ -20,7 +40,8 @@ public struct Matrix {
 
   /// The block at `row`, `column`, as a view.
   public func block(row: Int = 0, column: Int = 0, rows: Int, columns: Int) -> Matrix {
-    Matrix(pointer + row * stride + column, rows: rows, columns: columns, stride: stride)
+    Matrix(
+      pointer + row * stride + column, rows: rows, columns: columns, stride: stride, owner: owner)
   }
 
   public func rows(_ range: Range<Int>) -> Matrix {

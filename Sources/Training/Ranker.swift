@@ -100,7 +100,7 @@ public struct Ranker {
       let scores = Buffer(count: itemCount)
       gemm(
         vectors.matrix.rows(item..<(item + 1)), vectors.matrix, transposeB: true,
-        into: Matrix(scores.pointer, rows: 1, columns: itemCount))
+        into: Matrix(scores, rows: 1, columns: itemCount))
       for j in 0..<itemCount { scores.pointer[j] *= inverses[j] * inverses[item] }
       scores.pointer[item] = -.infinity
       var top = TopK(k: k)

@@ -96,8 +96,8 @@ func normal(_ x: Vector) -> (distribution: Vector, density: Vector) {
 
 /// Returns the square root of x >= 0 to within 2 units in the last place.
 ///
-/// `squareRoot()` of a SIMD type calls the C library lane by lane. Newton's iteration for 1 / sqrt(x),
-/// from a first guess in the bits, is off by 3e-2, 2e-3, 5e-6 and then only by rounding.
+/// `squareRoot()` of a SIMD type calls the C library lane by lane. Newton's iteration for 1 /
+/// sqrt(x), from a first guess in the bits, is off by 3e-2, 2e-3, 5e-6 and then only by rounding.
 @_transparent
 func squareRoot(_ x: Vector) -> Vector {
   let half = x * -0.5

@@ -1,7 +1,7 @@
 import VectorLoops
 
-// What a loop does to its numbers is a type, not a closure: the compiler inlines the method of a type
-// wherever it stands, but leaves closures as calls when it translates files side by side.
+// What a loop does to its numbers is a type, not a closure: the compiler inlines the method of a
+// type wherever it stands, but leaves closures as calls when it translates files side by side.
 
 protocol Unary { func callAsFunction(_ x: Vector) -> Vector }
 protocol Binary { func callAsFunction(_ x: Vector, _ y: Vector) -> Vector }
