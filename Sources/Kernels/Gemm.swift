@@ -23,9 +23,9 @@ public struct Matrix {
     self.stride = stride
   }
 
-  /// A matrix without gaps in memory that the caller keeps.
-  public init(_ pointer: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
-    self.init(pointer, rows: rows, columns: columns, stride: columns, owner: nil)
+  /// A matrix in memory that the caller keeps, without gaps unless `stride` says otherwise.
+  public init(_ pointer: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
+    self.init(pointer, rows: rows, columns: columns, stride: stride ?? columns, owner: nil)
   }
 
   /// A matrix without gaps in a buffer, from number `offset` on.

@@ -55,7 +55,7 @@ let lengths = [0, 1, 15, 16, 17, 63, 64, 65, 100, 1000]
   @Test(arguments: InstructionSet.supported, lengths)
   func dotSumsAllProducts(set: InstructionSet, count: Int) {
     let (x, y) = (randomFloats(count, seed: 6, in: 0...2), randomFloats(count, seed: 7, in: 0...2))
-    let result = set.loops.dot(Guarded(x).pointer, Guarded(y).pointer, count: count)
+    let result = set.loops.dot(x, y, count: count)
     let expected = zip(x, y).reduce(0) { $0 + Double($1.0) * Double($1.1) }
     expectClose([result], [expected], .sums, "dot")
   }
@@ -66,7 +66,7 @@ let lengths = [0, 1, 15, 16, 17, 63, 64, 65, 100, 1000]
     let (x, bias) = (randomFloats(rows * stride, seed: 8), randomFloats(columns, seed: 9))
     let output = Guarded(x)
     set.loops.addBias(
-      Guarded(bias).pointer, to: output.pointer, rows: rows, columns: columns, stride: stride)
+      bias, to: output.pointer, rows: rows, columns: columns, stride: stride)
     let expected = x.indices.map { i in
       i % stride < columns ? x[i] + bias[i % stride] : x[i]
     }
@@ -80,7 +80,7 @@ let lengths = [0, 1, 15, 16, 17, 63, 64, 65, 100, 1000]
     let (x, start) = (randomFloats(rows * stride, seed: 10), randomFloats(columns, seed: 11))
     let output = Guarded(start)
     set.loops.addColumnSums(
-      of: Guarded(x).pointer, into: output.pointer, rows: rows, columns: columns, stride: stride)
+      of: x, into: output.pointer, rows: rows, columns: columns, stride: stride)
     let expected = (0..<columns).map { c in
       (0..<rows).reduce(Double(start[c])) { $0 + Double(x[$1 * stride + c]) }
     }
@@ -94,7 +94,7 @@ let lengths = [0, 1, 15, 16, 17, 63, 64, 65, 100, 1000]
     let scales = (0..<count).map { $0 % 3 == 0 ? Float(0) : 1.25 }
     let (a, b, output) = (Guarded(x), Guarded(z), Guarded(count: count))
     set.loops.addResidual(
-      a.pointer, b.pointer, scales: Guarded(scales).pointer, into: output.pointer, count: count)
+      a.pointer, b.pointer, scales: scales, into: output.pointer, count: count)
     let expected = (0..<count).map { Double(x[$0]) + Double(scales[$0]) * Double(z[$0]) }
     expectClose(output.values, expected, .rounding, "addResidual")
     set.loops.addResidual(a.pointer, b.pointer, scales: nil, into: output.pointer, count: count)
@@ -104,7 +104,8 @@ let lengths = [0, 1, 15, 16, 17, 63, 64, 65, 100, 1000]
 
   @Test(arguments: InstructionSet.supported, lengths)
   func allFiniteFindsOneBadNumberAnywhere(set: InstructionSet, count: Int) {
-    let x = Guarded((0..<count).map { $0 % 2 == 0 ? Float.greatestFiniteMagnitude : -1e-45 })
+    let x = Guarded(
+      (0..<count).map { $0 % 2 == 0 ? Float.greatestFiniteMagnitude : -.leastNonzeroMagnitude })
     #expect(set.loops.allFinite(x.pointer, count: count))
     for i in 0..<count {
       let good = x.pointer[i]

@@ -1,5 +1,4 @@
 public import Autograd
-public import Kernels
 
 /// Random numbers for tests: SplitMix64 (Steele et al., 2014).
 public struct SplitMix64: RandomNumberGenerator {
@@ -64,6 +63,8 @@ public final class Guarded {
 
   /// Whether nothing was written before or after the numbers.
   public var isIntact: Bool {
-    (0..<Self.margin).allSatisfy { block[$0] == Self.sentinel && pointer[count + $0] == Self.sentinel }
+    (0..<Self.margin).allSatisfy {
+      block[$0] == Self.sentinel && pointer[count + $0] == Self.sentinel
+    }
   }
 }

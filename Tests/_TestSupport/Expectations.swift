@@ -17,9 +17,8 @@ public func expectClose(
   // Not "above the limit": NaN is close to nothing.
   let wrong = actual.indices.filter { !(abs(Double(actual[$0]) - expected[$0]) <= limit) }
   func difference(_ i: Int) -> Double { abs(Double(actual[i]) - expected[i]) }
-  guard let worst = wrong.first(where: { difference($0).isNaN })
-    ?? wrong.max(by: { difference($0) < difference($1) })
-  else { return }
+  let noNumber = wrong.first { difference($0).isNaN }
+  guard let worst = noNumber ?? wrong.max(by: { difference($0) < difference($1) }) else { return }
   Issue.record(
     """
     \(label): \(wrong.count) of \(actual.count) numbers are wrong, most of all [\(worst)]: \

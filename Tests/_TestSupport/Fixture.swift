@@ -6,8 +6,8 @@ public import Testing
 /// A file that is missing or of another form throws, so the test that asked for it fails.
 public enum Fixture {
   /// The folder of the tests, found from this file.
-  public static let tests = URL(filePath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent()
+  public static let tests = URL(filePath: #filePath).resolvingSymlinksInPath()
+    .deletingLastPathComponent().deletingLastPathComponent()
 
   private static let everyOperation = Result { try load("ops", OperationCase.self) }
   private static let everyModel = Result { try load("sasrec", ModelCase.self) }
@@ -26,9 +26,12 @@ public enum Fixture {
   public static func models() throws -> [ModelCase] { try everyModel.get() }
 
   private static func load<Case: Decodable>(_ name: String, _: Case.Type) throws -> [Case] {
-    struct File: Decodable { let cases: [Case] }
     let url = tests.appending(path: "Fixtures/\(name).json")
-    return try JSONDecoder().decode(File.self, from: try Data(contentsOf: url)).cases
+    let file = try JSONDecoder().decode([String: [Case]].self, from: try Data(contentsOf: url))
+    guard let cases = file["cases"], !cases.isEmpty else {
+      throw FixtureError("\(name).json has no cases")
+    }
+    return cases
   }
 }
 

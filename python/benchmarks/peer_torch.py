@@ -172,8 +172,11 @@ class SASRec(nn.Module):
         self.position_embedding = nn.Parameter(torch.empty(sizes.max_length, sizes.dim))
         self.blocks = nn.ModuleList(Block(sizes) for _ in range(sizes.blocks))
         self.final_norm = nn.LayerNorm(sizes.dim, sizes.norm_epsilon)
-        nn.init.normal_(self.item_embedding, std=sizes.initial_std)
-        nn.init.normal_(self.position_embedding, std=sizes.initial_std)
+        for name, weight in self.named_parameters():
+            if "norm" not in name and weight.dim() == 2:
+                nn.init.normal_(weight, std=sizes.initial_std)
+            elif name.endswith("bias"):
+                nn.init.zeros_(weight)
 
     def dropped(self, x: Tensor) -> Tensor:
         """Return ``x`` with dropout, in training."""
@@ -286,7 +289,7 @@ def train(
     people = np.flatnonzero(lengths > 0)
     for _ in range(epochs):
         began = time.perf_counter()
-        total = 0.0
+        total, tokens = 0.0, 0
         drawn = random.permutation(people)
         for start in range(0, len(drawn), common.BATCH):
             chosen = drawn[start : start + common.BATCH]
@@ -296,8 +299,9 @@ def train(
             loss = loss_of(batch, targets)
             loss.backward()
             optimizer.step()
-            total += loss.item() * len(chosen)
-        yield time.perf_counter() - began, total / len(drawn)
+            total += loss.item() * len(targets)
+            tokens += len(targets)
+        yield time.perf_counter() - began, total / tokens
 
 
 @torch.inference_mode()

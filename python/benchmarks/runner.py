@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ ALLOWED = 0.08  # processor seconds a second that others may take during a measu
 TIMEOUT = 900.0
 
 Row = dict[str, Any]  # a Measurement as it was printed, and how it was run
+
+
+@dataclass
+class Care:
+    """How hard to try for a quiet machine."""
+
+    patience: float = 120.0  # seconds to wait for it before each attempt
+    attempts: int = 3
+
+
+care = Care()
 
 
 def cores() -> int:
@@ -52,7 +64,6 @@ def run(
     program: str,
     arguments: Sequence[object],
     environment: Mapping[str, str] | None = None,
-    attempts: int = 3,
 ) -> list[Row]:
     """Run a program of this folder and return what it measured, least disturbed of the attempts.
 
@@ -63,7 +74,7 @@ def run(
     """
     command = [sys.executable, str(HERE / program), *map(str, arguments)]
     kept: list[Row] = []
-    for _ in range(attempts):
+    for _ in range(care.attempts):
         wait_until_quiet()
         began, busy, own = time.perf_counter(), common.busy_seconds(), _children_seconds()
         done = subprocess.run(
@@ -88,9 +99,9 @@ def run(
     return kept
 
 
-def wait_until_quiet(patience: float = 120.0) -> None:
+def wait_until_quiet() -> None:
     """Wait until other processes take less than an eighth of a processor, or patience ends."""
-    end = time.perf_counter() + patience
+    end = time.perf_counter() + care.patience
     while time.perf_counter() < end:
         before = common.busy_seconds()
         time.sleep(1.0)

@@ -5,17 +5,13 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
-import pkgutil
+from pathlib import Path
 
 import pytest
 
 import elastirec as er
 
-MODULES = [
-    module.name
-    for module in pkgutil.iter_modules(er.__path__)
-    if module.name not in {"_native", "__main__"}
-]
+MODULES = sorted(path.stem for path in Path(er.__file__).parent.glob("[!_]*.py"))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -53,6 +53,21 @@ def test_threads_that_ask_at_once_get_what_one_alone_gets(model):
         np.testing.assert_array_equal(scores, together)
 
 
+def test_heavy_requests_at_once_never_mix(data):
+    log = er.datasets.synthetic(n_users=1000, n_items=500, length=50).log
+    model = er.SASRec(dim=32, epochs=1, n_jobs=1).fit(log, progress=False)
+    histories = [log.history(user).tolist() for user in range(1000)]
+    alone = model.scores(histories)
+
+    def differs(_: int) -> bool:
+        return not np.array_equal(model.scores(histories), alone)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert not any(pool.map(differs, range(60)))
+    model.set_params(n_jobs=2)
+    assert not any(map(differs, range(60)))
+
+
 def test_weights_change_between_requests_not_within(sasrec):
     import pickle
 

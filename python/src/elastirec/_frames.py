@@ -95,7 +95,8 @@ def _converted(series: Any) -> NDArray[Any]:
         moments = stamps.view(f"datetime64[{unit}]").copy()
         moments[missing.to_numpy().astype(np.bool_)] = np.datetime64("NaT")
         return np.asarray(moments)
-    if kind == nw.String or missing.any():  # NumPy's own strings lose zeros at their end
+    # NumPy's own strings lose zeros at their end, and not every category becomes an array.
+    if kind in (nw.String, nw.Categorical, nw.Enum) or missing.any():
         return objects(series.to_list())
     return np.asarray(series.to_numpy())
 

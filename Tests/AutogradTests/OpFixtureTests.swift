@@ -1,0 +1,169 @@
+import Autograd
+import Testing
+import VectorLoops
+import _TestSupport
+
+/// Every op against its reference numbers: values, and gradients for a random cotangent.
+@Suite struct OpFixtureTests {
+  @Test(arguments: try Fixture.operations("linear"))
+  func linearFollowsTheReference(_ c: OperationCase) throws {
+    try check(c, .products) { x, pass in
+      let bias = c.inputs["bias"] == nil ? nil : try x("bias")
+      return linear(try x("x"), weight: try x("weight"), bias: bias, on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("linear_activation"))
+  func linearWithActivationFollowsTheReference(_ c: OperationCase) throws {
+    let activation = try #require(Activation(rawValue: try c.text("activation")))
+    try check(c, .products) { x, pass in
+      linear(
+        try x("x"), weight: try x("weight"), bias: try x("bias"), activation: activation, on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("activation"))
+  func activationFollowsTheReference(_ c: OperationCase) throws {
+    let activation = try #require(Activation(rawValue: try c.text("activation")))
+    try check(c, .activation) { x, pass in activate(try x("x"), activation, on: pass) }
+  }
+
+  @Test(arguments: try Fixture.operations("layer_norm"))
+  func layerNormFollowsTheReference(_ c: OperationCase) throws {
+    let epsilon = Float(try c.number("epsilon"))
+    try check(c, .normsFarFromZero) { x, pass in
+      layerNorm(
+        try x("x"), weight: try x("weight"), bias: try x("bias"), epsilon: epsilon, on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("residual_layer_norm"))
+  func layerNormOfAResidualFollowsTheReference(_ c: OperationCase) throws {
+    let epsilon = Float(try c.number("epsilon"))
+    try check(c, .normsFarFromZero) { x, pass in
+      layerNorm(
+        residual(try x("x"), try x("r"), on: pass), weight: try x("weight"), bias: try x("bias"),
+        epsilon: epsilon, on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("causal_attention"))
+  func causalAttentionFollowsTheReference(_ c: OperationCase) throws {
+    let offsets = try c.input("offsets").indices.map { Int($0) }
+    let heads = Int(try c.number("heads"))
+    let longest = zip(offsets, offsets.dropFirst()).reduce(0) { max($0, $1.1 - $1.0) }
+    try check(c, .attention) { x, pass in
+      let qkv = try x("qkv")
+      let dim = qkv.columns / 3
+      return causalAttention(
+        query: qkv.block(columns: 0..<dim), key: qkv.block(columns: dim..<(2 * dim)),
+        value: qkv.block(columns: (2 * dim)..<(3 * dim)), heads: heads, offsets: offsets,
+        maximalLength: longest, on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("gather"))
+  func gatherFollowsTheReference(_ c: OperationCase) throws {
+    let rows = try c.input("rows").indices
+    try check(c, .sums) { x, pass in gather(try x("table"), rows: rows, on: pass) }
+  }
+
+  @Test(arguments: try Fixture.operations("gather_rows"))
+  func gatherOfDistinctRowsFollowsTheReference(_ c: OperationCase) throws {
+    let rows = try c.input("rows").indices
+    try check(c, .sums) { x, pass in gather(try x("x"), rows: rows, on: pass) }
+  }
+
+  @Test(arguments: try Fixture.operations("scatter_rows"))
+  func scatterFollowsTheReference(_ c: OperationCase) throws {
+    let (rows, count) = (try c.input("rows").indices, Int(try c.number("count")))
+    try check(c, .sums) { x, pass in scatter(try x("x"), rows: rows, count: count, on: pass) }
+  }
+
+  @Test(arguments: try Fixture.operations("add"))
+  func addFollowsTheReference(_ c: OperationCase) throws {
+    try check(c, .rounding) { x, pass in add(try x("a"), try x("b"), on: pass) }
+  }
+
+  @Test(arguments: try Fixture.operations("multiply"))
+  func multiplyFollowsTheReference(_ c: OperationCase) throws {
+    try check(c, .rounding) { x, pass in multiply(try x("a"), try x("b"), on: pass) }
+  }
+
+  @Test(arguments: try Fixture.operations("scale"))
+  func scaleFollowsTheReference(_ c: OperationCase) throws {
+    let factor = Float(try c.number("factor"))
+    try check(c, .rounding) { x, pass in scale(try x("x"), by: factor, on: pass) }
+  }
+
+  @Test(arguments: try Fixture.operations("softmax_cross_entropy"))
+  func softmaxCrossEntropyFollowsTheReference(_ c: OperationCase) throws {
+    let targets = try c.input("targets").indices
+    let smoothing = Float(try c.number("label_smoothing"))
+    try check(c, lossTolerance(c)) { x, pass in
+      softmaxCrossEntropy(
+        try x("hidden"), table: try x("table"), targets: targets, smoothing: smoothing,
+        scale: 1 / Float(targets.count), on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("sampled_softmax"))
+  func sampledSoftmaxFollowsTheReference(_ c: OperationCase) throws {
+    let (targets, items) = (try c.input("targets").indices, try c.input("negatives").indices)
+    let targetLogQ = Dictionary(
+      zip(targets, try c.input("target_log_q").floats), uniquingKeysWith: { first, _ in first })
+    let negatives = SharedNegatives(
+      items: items, logExpected: try c.input("negative_log_q").floats,
+      targetLogExpected: { targetLogQ[$0] ?? .nan })
+    try check(c, lossTolerance(c)) { x, pass in
+      sampledSoftmaxCrossEntropy(
+        try x("hidden"), table: try x("table"), targets: targets, negatives: negatives,
+        scale: 1 / Float(targets.count), on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("binary_cross_entropy"))
+  func binaryCrossEntropyFollowsTheReference(_ c: OperationCase) throws {
+    let (targets, items) = (try c.input("targets").indices, try c.input("negatives").indices)
+    let beta = Float(try c.number("beta"))
+    try check(c, lossTolerance(c)) { x, pass in
+      binaryCrossEntropy(
+        try x("hidden"), table: try x("table"), targets: targets, negatives: items, beta: beta,
+        scale: 1 / Float(targets.count), on: pass)
+    }
+  }
+
+  private func lossTolerance(_ c: OperationCase) -> Tolerance {
+    c.name.contains("std-30") ? .lossGradientOfLargeScores : .lossGradient
+  }
+
+  /// Runs an op on the inputs of a case, on a tape and without one, and compares everything that
+  /// comes out.
+  private func check(
+    _ c: OperationCase, _ tolerance: Tolerance,
+    _ op: (_ input: (String) throws -> Tensor, Pass) throws -> Tensor
+  ) throws {
+    let expected = try #require(c.outputs.first, "\(c.name) has no output")
+    let cotangent = try #require(c.cotangents?[expected.key], "\(c.name) has no cotangent")
+    let gradients = try #require(c.gradients, "\(c.name) has no gradients")
+    let leaves = c.inputs.filter { gradients[$0.key] != nil }
+      .mapValues { leaf($0.floats, shape: $0.shape) }
+    func input(_ key: String) throws -> Tensor {
+      try #require(leaves[key], "\(c.name) has no input \(key)")
+    }
+    let tape = Tape()
+    let y = try op(input, Pass(tape: tape))
+    expectClose(y, expected.value, tolerance, "\(c.name): \(expected.key)")
+    tape.backward(from: y, cotangent: cotangent.floats)
+    for (key, gradient) in gradients {
+      let found = tape.store[try input(key)]
+      expectClose(found, gradient, tolerance, "\(c.name): gradient of \(key)")
+    }
+    for (key, leaf) in leaves {
+      let before = try c.input(key).floats
+      expectSameBits(leaf.values, before, "\(c.name): \(key) after the op")
+    }
+    let alone = try op(input, .inference)
+    expectClose(alone, expected.value, tolerance, "\(c.name): \(expected.key) without a tape")
+  }
+}

@@ -1,0 +1,79 @@
+import Kernels
+import Testing
+import VectorLoops
+import _TestSupport
+
+@Suite struct AttentionTests {
+  private static let offsets = [0, 1, 66, 66, 196, 199]
+
+  /// Queries, keys and values as columns of one matrix.
+  private struct Inputs {
+    let memory: Guarded
+    let tokens: Int
+    let dim: Int
+
+    init(tokens: Int, dim: Int) {
+      (self.tokens, self.dim) = (tokens, dim)
+      memory = Guarded(randomFloats(tokens * 3 * dim, seed: 70))
+    }
+
+    func part(_ i: Int) -> Matrix {
+      Matrix(memory.pointer, rows: tokens, columns: 3 * dim).block(
+        column: i * dim, rows: tokens, columns: dim)
+    }
+  }
+
+  @Test(arguments: [[1, 1], [6, 3], [64, 2], [34, 2]])
+  func forwardLastIsTheLastRowsOfForward(shape: [Int]) {
+    let (dim, heads) = (shape[0], shape[1])
+    let inputs = Inputs(tokens: 199, dim: dim)
+    let attention = PackedAttention(
+      heads: heads, dim: dim, offsets: Self.offsets, maximalLength: 130)
+    let y = Guarded(count: 199 * dim)
+    attention.forward(
+      q: inputs.part(0), k: inputs.part(1), v: inputs.part(2),
+      into: Matrix(y.pointer, rows: 199, columns: dim), logSums: nil)
+    let count = Self.offsets.count - 1
+    let queries = Guarded(count: count * dim)
+    var expected: [Double] = []
+    for s in 0..<count {
+      let (start, end) = (Self.offsets[s], Self.offsets[s + 1])
+      // A history without tokens gets zeros.
+      let token = max(start, end - 1)
+      for c in 0..<dim {
+        queries.pointer[s * dim + c] = inputs.part(0).pointer[token * 3 * dim + c]
+        expected.append(end > start ? Double(y.pointer[token * dim + c]) : 0)
+      }
+    }
+    let last = Guarded(count: count * dim)
+    attention.forwardLast(
+      q: Matrix(queries.pointer, rows: count, columns: dim), k: inputs.part(1), v: inputs.part(2),
+      into: Matrix(last.pointer, rows: count, columns: dim))
+    expectClose(last.values, expected, .attention, "forwardLast")
+    #expect(last.isIntact && y.isIntact)
+  }
+
+  @Test func resultsDoNotDependOnTheOtherHistories() {
+    let (dim, tokens) = (8, 199)
+    let inputs = Inputs(tokens: tokens, dim: dim)
+    let key = RandomKey(seed: 3, step: 1, op: 2)
+    let together = Guarded(count: tokens * dim)
+    PackedAttention(
+      heads: 2, dim: dim, offsets: Self.offsets, dropout: 0.25, key: key, firstToken: 40,
+      maximalLength: 130
+    ).forward(
+      q: inputs.part(0), k: inputs.part(1), v: inputs.part(2),
+      into: Matrix(together.pointer, rows: tokens, columns: dim), logSums: nil)
+    let apart = Guarded(count: tokens * dim)
+    for (start, end) in zip(Self.offsets, Self.offsets.dropFirst()) {
+      let rows = start..<end
+      PackedAttention(
+        heads: 2, dim: dim, offsets: [0, rows.count], dropout: 0.25, key: key,
+        firstToken: 40 + start, maximalLength: 130
+      ).forward(
+        q: inputs.part(0).rows(rows), k: inputs.part(1).rows(rows), v: inputs.part(2).rows(rows),
+        into: Matrix(apart.pointer, rows: tokens, columns: dim).rows(rows), logSums: nil)
+    }
+    expectSameBits(apart.values, together.values, "attention by history")
+  }
+}

@@ -1,0 +1,82 @@
+import Foundation
+import Kernels
+import Testing
+import _TestSupport
+
+@Suite struct CrossEntropyTests {
+  /// Loss and gradients of whole logits, in double precision.
+  private func unfused(
+    _ hidden: [Float], _ table: [Float], _ targets: [Int32], dim: Int, scale: Double,
+    smoothing: Double
+  ) -> (loss: Double, dHidden: [Double], dTable: [Double]) {
+    let items = table.count / dim
+    var loss = 0.0
+    var dHidden = Array(repeating: 0.0, count: hidden.count)
+    var dTable = Array(repeating: 0.0, count: table.count)
+    for (r, target) in targets.enumerated() {
+      let z = (0..<items).map { i in
+        (0..<dim).reduce(0.0) { $0 + Double(hidden[r * dim + $1]) * Double(table[i * dim + $1]) }
+      }
+      let logSum = log(z.reduce(0) { $0 + exp($1) })
+      for i in 0..<items {
+        let q = smoothing / Double(items) + (i == Int(target) ? 1 - smoothing : 0)
+        loss -= scale * q * (z[i] - logSum)
+        let g = scale * (exp(z[i] - logSum) - q)
+        for d in 0..<dim {
+          dHidden[r * dim + d] += g * Double(table[i * dim + d])
+          dTable[i * dim + d] += g * Double(hidden[r * dim + d])
+        }
+      }
+    }
+    return (loss, dHidden, dTable)
+  }
+
+  @Test(arguments: [0, 1, 127, 128, 129, 300], [0.0, 0.2])
+  func chunksOfRowsGiveTheResultOfAllRows(rows: Int, smoothing: Double) {
+    let (dim, items, scale) = (6, 37, 0.25)
+    let hidden = randomFloats(rows * dim, seed: 60)
+    let table = randomFloats(items * dim, seed: 61)
+    let targets = (0..<rows).map { Int32($0 * 7 % items) }
+    let expected = unfused(
+      hidden, table, targets, dim: dim, scale: scale, smoothing: smoothing)
+    let (h, e) = (Guarded(hidden), Guarded(table))
+    func matrix(_ x: Guarded) -> Matrix { Matrix(x.pointer, rows: x.count / dim, columns: dim) }
+    let fused = FusedCrossEntropy(scale: Float(scale), smoothing: Float(smoothing))
+    let alone = fused(hidden: matrix(h), table: matrix(e), targets: targets)
+    for beta in [Float(0), 1] {
+      let dHidden = Guarded(count: hidden.count)
+      let dTable = Guarded(count: table.count, value: beta == 0 ? .nan : 0.5)
+      let loss = fused(
+        hidden: matrix(h), table: matrix(e), targets: targets, dHidden: matrix(dHidden),
+        dTable: matrix(dTable), tableBeta: beta)
+      expectClose([Float(loss), Float(alone)], [expected.loss, expected.loss], .loss, "loss")
+      expectClose(dHidden.values, expected.dHidden, .lossGradient, "dHidden, beta \(beta)")
+      expectClose(
+        dTable.values, expected.dTable.map { $0 + 0.5 * Double(beta) }, .lossGradient,
+        "dTable, beta \(beta)")
+      #expect(dHidden.isIntact && dTable.isIntact)
+    }
+  }
+
+  @Test func oneGradientAloneIsThatOfBoth() {
+    let (rows, dim, items) = (5, 3, 8)
+    let (h, e) = (
+      Guarded(randomFloats(rows * dim, seed: 62)), Guarded(randomFloats(items * dim, seed: 63))
+    )
+    let targets = (0..<rows).map { Int32($0) }
+    let hidden = Matrix(h.pointer, rows: rows, columns: dim)
+    let table = Matrix(e.pointer, rows: items, columns: dim)
+    let fused = FusedCrossEntropy(scale: 1)
+    func gradients(_ wants: (hidden: Bool, table: Bool)) -> ([Float], [Float]) {
+      let (dHidden, dTable) = (Guarded(count: rows * dim), Guarded(count: items * dim))
+      _ = fused(
+        hidden: hidden, table: table, targets: targets,
+        dHidden: wants.hidden ? Matrix(dHidden.pointer, rows: rows, columns: dim) : nil,
+        dTable: wants.table ? Matrix(dTable.pointer, rows: items, columns: dim) : nil, tableBeta: 0)
+      return (dHidden.values, dTable.values)
+    }
+    let both = gradients((true, true))
+    expectSameBits(gradients((true, false)).0, both.0, "dHidden")
+    expectSameBits(gradients((false, true)).1, both.1, "dTable")
+  }
+}

@@ -1,0 +1,95 @@
+import Kernels
+import Testing
+import _TestSupport
+
+@Suite struct GemmTests {
+  private static let shapes = [
+    [1, 1, 1], [1, 5, 7], [1, 64, 33], [2, 3, 4], [7, 1, 5], [5, 9, 1], [17, 33, 16], [64, 64, 64],
+    [65, 7, 129],
+  ]
+
+  /// A matrix inside a wider one of NaN, so that a product that reads past a row shows.
+  private struct Padded {
+    let memory: Guarded
+    let matrix: Matrix
+
+    init(rows: Int, columns: Int, padding: Int, seed: UInt64) {
+      let stride = columns + padding
+      memory = Guarded(count: rows * stride)
+      matrix = Matrix(memory.pointer, rows: rows, columns: columns, stride: stride)
+      let values = randomFloats(rows * columns, seed: seed, in: -1...1)
+      for i in values.indices { memory.pointer[i / columns * stride + i % columns] = values[i] }
+    }
+
+    func callAsFunction(_ row: Int, _ column: Int) -> Double {
+      Double(matrix.pointer[row * matrix.stride + column])
+    }
+  }
+
+  @Test(arguments: shapes, [0, 3])
+  func productsOfViewsAreRightHoweverTransposed(shape: [Int], padding: Int) {
+    let (m, k, n) = (shape[0], shape[1], shape[2])
+    for (aT, bT) in [(false, false), (false, true), (true, false), (true, true)] {
+      for (alpha, beta) in [(1.0, 0.0), (1.0, 1.0), (-0.5, 2.0)] {
+        let a = Padded(rows: aT ? k : m, columns: aT ? m : k, padding: padding, seed: 1)
+        let b = Padded(rows: bT ? n : k, columns: bT ? k : n, padding: padding, seed: 2)
+        let c = Padded(rows: m, columns: n, padding: padding, seed: 3)
+        let expected = (0..<(m * n)).map { i -> Double in
+          let (row, column) = i.quotientAndRemainder(dividingBy: n)
+          let product = (0..<k).reduce(0.0) { sum, j in
+            sum + (aT ? a(j, row) : a(row, j)) * (bT ? b(column, j) : b(j, column))
+          }
+          return alpha * product + beta * c(row, column)
+        }
+        gemm(
+          a.matrix, b.matrix, transposeA: aT, transposeB: bT, into: c.matrix, alpha: Float(alpha),
+          beta: Float(beta))
+        let found = (0..<(m * n)).map { Float(c($0 / n, $0 % n)) }
+        expectClose(found, expected, .products, "\(shape), \(aT) \(bT), \(alpha) \(beta)")
+        let padded = (0..<m).flatMap { r in (n..<(n + padding)).map { c(r, $0) } }
+        #expect(padded.allSatisfy { $0.isNaN } && c.memory.isIntact)
+      }
+    }
+  }
+
+  @Test(arguments: [[1, 3, 5], [4, 3, 5], [33, 65, 17]])
+  func whatStoodInTheResultDoesNotMatterWithoutBeta(shape: [Int]) {
+    let (m, k, n) = (shape[0], shape[1], shape[2])
+    let a = Padded(rows: m, columns: k, padding: 0, seed: 4)
+    for bT in [false, true] {
+      let b = Padded(rows: bT ? n : k, columns: bT ? k : n, padding: 0, seed: 5)
+      let c = Guarded(count: m * n, value: .nan)
+      gemm(
+        a.matrix, b.matrix, transposeB: bT, into: Matrix(c.pointer, rows: m, columns: n))
+      #expect(c.values.allSatisfy { $0.isFinite })
+    }
+  }
+
+  @Test func emptyProductsLeaveOrZeroTheResult() {
+    let values: [Float] = [1, 2, 3, 4, 5, 6]
+    let (x, c) = (Guarded(values), Guarded(values))
+    func matrix(_ x: Guarded, _ rows: Int, _ columns: Int) -> Matrix {
+      Matrix(x.pointer, rows: rows, columns: columns)
+    }
+    gemm(matrix(x, 0, 3), matrix(x, 3, 2), into: matrix(c, 0, 2))
+    gemm(matrix(x, 2, 3), matrix(x, 3, 0), into: matrix(c, 2, 0))
+    gemm(matrix(x, 2, 0), matrix(x, 0, 3), into: matrix(c, 2, 3), beta: 1)
+    gemm(matrix(x, 0, 1), matrix(x, 0, 6), transposeA: true, into: matrix(c, 1, 6), beta: 1)
+    expectSameBits(c.values, values, "empty products added to a matrix")
+    gemm(matrix(x, 2, 0), matrix(x, 0, 3), into: matrix(c, 2, 3))
+    expectSameBits(c.values, Array(repeating: 0, count: 6), "an empty product")
+  }
+
+  @Test func blocksAreViewsOfTheSameMemory() {
+    let x = Guarded((0..<20).map { Float($0) })
+    let matrix = Matrix(x.pointer, rows: 4, columns: 5)
+    let block = matrix.block(row: 1, column: 2, rows: 2, columns: 3).block(
+      row: 1, column: 1, rows: 1, columns: 2)
+    #expect(block.pointer == x.pointer + 13 && block.stride == 5)
+    #expect(matrix.isContiguous && block.isContiguous)
+    #expect(!matrix.block(column: 1, rows: 2, columns: 2).isContiguous)
+    matrix.block(row: 1, column: 1, rows: 2, columns: 3).zero()
+    let zeroed = [6, 7, 8, 11, 12, 13]
+    expectSameBits(x.values, (0..<20).map { zeroed.contains($0) ? 0 : Float($0) }, "zero")
+  }
+}

@@ -1,0 +1,126 @@
+import Autograd
+import Foundation
+import Interactions
+import Layers
+import Models
+import Testing
+import VectorLoops
+import _TestSupport
+
+@Suite struct SASRecTests {
+  private func configuration(_ norm: SASRec.Norm, tied: Bool = true) -> SASRec.Configuration {
+    var c = SASRec.Configuration(items: 11)
+    (c.dim, c.innerDim, c.blocks, c.heads, c.maxLength) = (8, 12, 2, 2, 6)
+    (c.norm, c.tied, c.initialStd, c.seed) = (norm, tied, 0.3, 5)
+    return c
+  }
+
+  private static let blockNames = [
+    "attention_norm.weight", "attention_norm.bias", "attention.qkv.weight", "attention.qkv.bias",
+    "attention.output.weight", "attention.output.bias", "feed_forward_norm.weight",
+    "feed_forward_norm.bias", "feed_forward.expand.weight", "feed_forward.expand.bias",
+    "feed_forward.contract.weight", "feed_forward.contract.bias",
+  ]
+  private static let blocks = (0..<2).flatMap { b in blockNames.map { "blocks.\(b).\($0)" } }
+
+  @Test func parametersOfPostNormAreNamed() {
+    #expect(
+      SASRec(configuration(.post)).parameters().map(\.name)
+        == ["item_embedding", "position_embedding", "embedding_norm.weight", "embedding_norm.bias"]
+        + Self.blocks)
+  }
+
+  @Test(arguments: [SASRec.Norm.pre, .query])
+  func parametersOfTheOtherNormsAreNamed(norm: SASRec.Norm) {
+    #expect(
+      SASRec(configuration(norm)).parameters().map(\.name)
+        == ["item_embedding", "position_embedding"] + Self.blocks
+        + ["final_norm.weight", "final_norm.bias"])
+  }
+
+  @Test func anUntiedTableComesLast() {
+    let model = SASRec(configuration(.pre, tied: false))
+    let last = model.parameters().last
+    #expect(last?.name == "output_embedding")
+    #expect(last?.value === model.outputTable && model.itemVectors === model.outputTable)
+    let tied = SASRec(configuration(.pre))
+    #expect(tied.parameters().first?.value === tied.outputTable)
+  }
+
+  @Test func shapesFollowTheConfiguration() {
+    let shapes = Dictionary(
+      uniqueKeysWithValues: SASRec(configuration(.post)).parameters().map {
+        ($0.name, $0.value.shape)
+      })
+    #expect(shapes["item_embedding"] == [11, 8] && shapes["position_embedding"] == [6, 8])
+    #expect(shapes["blocks.1.attention.qkv.weight"] == [24, 8])
+    #expect(shapes["blocks.1.attention.qkv.bias"] == [24])
+    #expect(shapes["blocks.1.feed_forward.expand.weight"] == [12, 8])
+    #expect(shapes["blocks.1.feed_forward.contract.weight"] == [8, 12])
+  }
+
+  @Test func equalSeedsGiveEqualWeights() {
+    func weights(_ seed: UInt64) -> [[Float]] {
+      var c = configuration(.pre)
+      c.seed = seed
+      return SASRec(c).parameters().map(\.value.values)
+    }
+    #expect(weights(1) == weights(1))
+    #expect(weights(1) != weights(2))
+  }
+
+  @Test(arguments: SASRec.Norm.allCases)
+  func laterItemsDoNotChangeEarlierStates(norm: SASRec.Norm) {
+    let model = SASRec(configuration(norm))
+    let history: [Int32] = [1, 4, 2, 9, 0, 7]
+    func states(_ history: [Int32]) -> [Float] {
+      model.encode(PackedBatch([[3, 5], history, [6]]), on: .inference).values
+    }
+    let before = states(history)
+    for t in history.indices {
+      var changed = history
+      changed[t] = 10
+      let after = states(changed)
+      // Two tokens come before this history, one after it.
+      let unchanged = (2 + t) * 8
+      expectSameBits(Array(after[..<unchanged]), Array(before[..<unchanged]), "before \(t)")
+      expectSameBits(Array(after[(8 * 8)...]), Array(before[(8 * 8)...]), "other history, \(t)")
+      let row = unchanged..<(unchanged + 8)
+      #expect(after[row] != before[row], "the state at \(t) sees its item")
+      let newest = (7 * 8)..<(8 * 8)
+      #expect(after[newest] != before[newest], "the newest state sees item \(t)")
+    }
+  }
+
+  @Test func dropoutNeedsAKey() {
+    var c = configuration(.pre)
+    (c.dropout, c.attentionDropout, c.innerDropout) = (0.3, 0.3, 0.3)
+    let model = SASRec(c)
+    let batch = PackedBatch([[1, 2, 3], [4]])
+    func states(_ key: RandomKey?) -> [Float] {
+      model.encode(batch, on: Pass(tape: nil, dropoutKey: key)).values
+    }
+    let key = RandomKey(seed: 1, step: 1, op: 0)
+    #expect(states(nil) == states(nil))
+    #expect(states(key) == states(key))
+    #expect(states(key) != states(nil))
+    #expect(states(key) != states(RandomKey(seed: 1, step: 2, op: 0)))
+  }
+
+  @Test(arguments: SASRec.Norm.allCases)
+  func batchesWithoutHistoriesHaveNoStates(norm: SASRec.Norm) {
+    let model = SASRec(configuration(norm))
+    #expect(model.encode(PackedBatch([]), on: .inference).shape == [0, 8])
+    #expect(model.encodeLast(PackedBatch([])).shape == [0, 8])
+  }
+
+  @Test func aModelWithoutBlocksScoresItsEmbeddings() {
+    var c = configuration(.pre)
+    c.blocks = 0
+    let model = SASRec(c)
+    let batch = PackedBatch([[1, 2, 3], [4]])
+    let all = model.encode(batch, on: .inference)
+    let expected = gather(all, rows: batch.lastTokens, on: .inference).values
+    expectSameBits(model.encodeLast(batch).values, expected, "last states")
+  }
+}
