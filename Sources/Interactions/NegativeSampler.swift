@@ -110,10 +110,11 @@ public struct NegativeSampler: Sendable {
     for target in targets {
       for _ in 0..<perRow {
         var item = draw(using: &generator)
-        var tries = 0
-        while item == target && tries < 64 && itemCount > 1 {
-          item = draw(using: &generator)
-          tries += 1
+        for _ in 0..<64 where item == target { item = draw(using: &generator) }
+        if item == target, itemCount > 1 {
+          // Hardly anything but the target comes; any other item will do.
+          item = Int32.random(in: 0..<Int32(itemCount - 1), using: &generator)
+          if item >= target { item += 1 }
         }
         result.append(item)
       }

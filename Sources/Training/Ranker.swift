@@ -67,7 +67,7 @@ public struct Ranker {
       for (r, row) in rows.enumerated() {
         let line = group.pointer + r * itemCount
         let wanted = targets[row]
-        let own = wanted.map { line[Int($0)] }
+        let own = wanted.map { rankable(line[Int($0)]) }
         leaveOut(excluded.map { $0[row] }, nil, of: line)
         for (i, (item, score)) in zip(wanted, own).enumerated() {
           let above =
@@ -106,6 +106,11 @@ public struct Ranker {
       var top = TopK(k: k)
       top.select(scores.pointer, count: itemCount, items: similar + i * k, best: cosines + i * k)
     }
+  }
+
+  /// NaN compares with nothing; the lowest number stands for it.
+  private func rankable(_ score: Float) -> Float {
+    score.isNaN ? -Float.greatestFiniteMagnitude : score
   }
 
   private func leaveOut(

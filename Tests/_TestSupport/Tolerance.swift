@@ -60,8 +60,8 @@ public struct Tolerance: Sendable {
   public static let modelGradient = Tolerance(absolute: 1.5e-6)
   /// Weights after one to three steps.
   public static let modelStep = Tolerance(absolute: 2e-6)
-  /// A constant added to all keys changes nothing, so the gradient of their bias is rounding; Adam, which divides by the
-  /// size of a gradient, moves it a little all the same.
+  /// A constant added to all keys changes nothing, so the gradient of their bias is rounding; Adam,
+  /// which divides by the size of a gradient, moves it a little all the same.
   public static let keyBiasStep = Tolerance(absolute: 4e-6)
 
   // MARK: - Estimates

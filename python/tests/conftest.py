@@ -7,10 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import elastirec as er
 
 SMALL = {"dim": 16, "inner_dim": 32, "blocks": 1, "max_length": 12, "learning_rate": 1e-2}
+
+
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def pytest_configure(config: pytest.Config) -> None:

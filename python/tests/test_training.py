@@ -159,12 +159,14 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(split):
     assert not same_parameters(one, fit(split, epochs=2, random_state=6))
 
 
-def test_divergence_names_the_epoch_and_keeps_finite_weights(split):
-    model = er.SASRec(**{**SMALL, "learning_rate": 1e30}, epochs=5)
+@pytest.mark.parametrize("rate", [1e30, 1e38, 1e300])
+@pytest.mark.parametrize("validation", [True, False])
+def test_divergence_names_the_epoch_and_keeps_finite_weights(split, rate, validation):
+    model = er.SASRec(**{**SMALL, "learning_rate": rate}, epochs=5)
     with pytest.raises(er.TrainingDiverged, match=r"epoch \d: .*learning_rate") as caught:
-        model.fit(split.train, progress=False)
+        model.fit(split.train, validation=split.valid if validation else None, progress=False)
     assert isinstance(caught.value, FloatingPointError)
-    if "_fitted" in vars(model):  # the first step was taken
+    if hasattr(model, "items_"):  # there were finite weights
         assert all(np.isfinite(values).all() for values in model.parameters().values())
 
 

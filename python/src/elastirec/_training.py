@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from elastirec import _evaluation
 from elastirec._library import complaints_as, native
 from elastirec._network import Fitted, Float32
@@ -72,24 +74,33 @@ class Training:
         Raises
         ------
         TrainingDiverged
-            If a step met NaN or infinity. The weights are then the best so far, or those before
-            that step.
+            If a step met NaN or infinity.
         KeyboardInterrupt
             If it comes before the first step.
         """
         self.model.stopped_ = "unfinished"
         try:
             self.model.stopped_ = self._epochs()
+            self._keep()
         except KeyboardInterrupt:
-            if not self.model._trained:
+            if not self._keep():
                 raise
             self.model.stopped_ = "interrupted"
             message = "training was interrupted; the model keeps the best weights so far"
             warn(message, InterruptedWarning)
+        except BaseException:
+            self._keep()
+            raise
         finally:
             self.progress.close()
-            if self.best is not None:
-                self.state.network.set_parameters(self.best)
+
+    def _keep(self) -> bool:
+        """Go back to the best weights, or stay with the present ones; False if neither will do."""
+        if self.best is not None:
+            self.state.network.set_parameters(self.best)
+            return True
+        self.model._trained &= _broken(self.state.network.parameters()) is None
+        return self.model._trained
 
     def _epochs(self) -> str:
         for number in range(1, self.plan.epochs + 1):
@@ -122,12 +133,13 @@ class Training:
                 self.trainer, _SLICE, self.plan.threads
             )
         except FloatingPointError as problem:
-            raise TrainingDiverged(
-                f"training diverged in epoch {self.first + number}: {problem};"
-                " try a smaller learning_rate, or gradient_clip=1.0"
-            ) from None
+            raise self._diverged(self.first + number, problem) from None
         self.model._trained = True
         return step, steps, tokens, loss, finished
+
+    def _diverged(self, epoch: int, problem: object) -> TrainingDiverged:
+        advice = "try a smaller learning_rate, or gradient_clip=1.0"
+        return TrainingDiverged(f"training diverged in epoch {epoch}: {problem}; {advice}")
 
     def _validate(self) -> dict[str, float]:
         if self.plan.validation is None:
@@ -147,11 +159,14 @@ class Training:
 
     def _remember(self, row: Mapping[str, Any]) -> None:
         """Keep the weights of the best epoch so far, and write the checkpoint."""
+        weights = self.state.network.parameters()
+        broken = _broken(weights)
+        if broken is not None:
+            raise self._diverged(row["epoch"], f"{broken} is not finite after it")
         if self.plan.validation is not None:
             if row[METRIC] <= self.best_value:
                 return
-            self.best = self.state.network.parameters()
-            self.best_value = row[METRIC]
+            self.best, self.best_value = weights, row[METRIC]
         self.model.best_epoch_ = row["epoch"]
         if self.plan.checkpoint is not None:
             self.model.save(self.plan.checkpoint)
@@ -161,3 +176,8 @@ class Training:
         if self.best is None or patience is None:
             return False
         return len(self.model.history_) - self.model.best_epoch_ >= patience
+
+
+def _broken(weights: Mapping[str, Float32]) -> str | None:
+    """Return the name of the first weight that is not finite, or None."""
+    return next((name for name, w in weights.items() if not np.isfinite(w).all()), None)

@@ -222,7 +222,8 @@ class SASRec(Recommender):
         DataError
             If no user has two items, or the validation has other items than the log.
         TrainingDiverged
-            If a step met NaN or infinity; the weights are then the best so far, or those before.
+            If a step met NaN or infinity. The weights are then the best so far, else those before
+            the step, and if these are not finite either, the model is as it was before.
         ConcurrentFitError
             If the model is being fitted already.
         """
@@ -232,7 +233,7 @@ class SASRec(Recommender):
             plan = self._plan(log, validation, progress, callbacks, checkpoint)
             self._prepare(log, configuration)
             done = len(self.history_)
-            options.update(seed=self.seed_, first_epoch=done, total_epochs=done + plan.epochs)
+            options.update(seed=self.seed_, first_epoch=done, total_epochs=plan.epochs)
             Training(self, options, plan).run()
         return self
 
