@@ -33,22 +33,44 @@ let package = Package(
       dependencies: ["COpenBLAS", "CProcessor", "VectorLoops"]
         + vectorTargets.map { .byName(name: $0.name) },
       swiftSettings: [.unsafeFlags(["-Ounchecked"])]),
-    .target(name: "Autograd", dependencies: ["Kernels"]),
-    .target(name: "Layers", dependencies: ["Autograd", "Interactions"]),
-    .target(name: "Interactions", dependencies: ["Kernels"]),
-    .target(name: "Models", dependencies: ["Interactions", "Layers"]),
-    .target(name: "Training", dependencies: ["Models"]),
+    // Every module that a target imports is named, or an incremental build would miss changes.
+    .target(name: "Autograd", dependencies: ["Kernels", "VectorLoops"]),
+    .target(name: "Interactions"),
+    .target(name: "Layers", dependencies: ["Autograd", "Interactions", "Kernels", "VectorLoops"]),
+    .target(
+      name: "Models",
+      dependencies: ["Autograd", "Interactions", "Kernels", "Layers", "VectorLoops"]
+    ),
+    .target(
+      name: "Training",
+      dependencies: ["Autograd", "Interactions", "Kernels", "Layers", "Models", "VectorLoops"]),
     .target(name: "CElastirec"),
-    .target(name: "ElastirecABI", dependencies: ["CElastirec", "Training"]),
+    .target(
+      name: "ElastirecABI",
+      dependencies: [
+        "CElastirec", "Interactions", "Kernels", "Layers", "Models", "Training", "VectorLoops",
+      ]),
 
     // MARK: - Tests
-    .target(name: "_TestSupport", dependencies: ["Models"], path: "Tests/_TestSupport"),
-    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "_TestSupport"]),
-    .testTarget(name: "AutogradTests", dependencies: ["Autograd", "_TestSupport"]),
-    .testTarget(name: "LayersTests", dependencies: ["Layers", "_TestSupport"]),
+    .target(
+      name: "_TestSupport", dependencies: ["Autograd", "Interactions", "Layers", "Models"],
+      path: "Tests/_TestSupport"),
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "VectorLoops", "_TestSupport"]),
+    .testTarget(
+      name: "AutogradTests", dependencies: ["Autograd", "Kernels", "VectorLoops", "_TestSupport"]),
+    .testTarget(
+      name: "LayersTests", dependencies: ["Autograd", "Interactions", "Layers", "_TestSupport"]),
     .testTarget(name: "InteractionsTests", dependencies: ["Interactions"]),
-    .testTarget(name: "ModelsTests", dependencies: ["Models", "Training", "_TestSupport"]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training", "_TestSupport"]),
+    .testTarget(
+      name: "ModelsTests",
+      dependencies: [
+        "Autograd", "Interactions", "Kernels", "Layers", "Models", "VectorLoops", "_TestSupport",
+      ]),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: [
+        "Autograd", "Interactions", "Kernels", "Layers", "Models", "Training", "_TestSupport",
+      ]),
     .testTarget(name: "ElastirecABITests", dependencies: ["ElastirecABI", "CElastirec"]),
   ] + vectorTargets,
   swiftLanguageModes: [.v5]

@@ -107,7 +107,8 @@ public final class Adam {
     let isTorch = c.form == .torch
     return AdamStep(
       rate: Float(learningRate / correction1 * (isTorch ? 1 : correction2.squareRoot())),
-      beta1: Float(c.beta1), beta2: Float(c.beta2), epsilon: Float(c.epsilon),
+      beta1: Float(c.beta1), beta2: Float(c.beta2),  // Never 0 / 0 where there was no gradient yet.
+      epsilon: max(Float(c.epsilon), Float.leastNormalMagnitude),
       secondCorrection: isTorch ? Float(correction2) : 1,
       coupledDecay: c.isDecoupled ? 0 : Float(c.weightDecay),
       shrink: c.isDecoupled ? Float(1 - learningRate * c.weightDecay) : 1)

@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -177,6 +177,7 @@ class Meter:
     """What a piece of work took."""
 
     seconds: float = 0.0
+    megabytes: float = 0.0
     detail: dict[str, float] = field(default_factory=dict)
 
 
@@ -212,13 +213,31 @@ def latency(call: Any, arguments: Sequence[Any], least_seconds: float = 1.0) -> 
 
 def peak_memory() -> float:
     """Return the most memory that this process has held, in MB, that of its parent not counted."""
+    peak = _status("VmHWM")
+    if peak is None:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most / (1e6 if sys.platform == "darwin" else 1000)
+    return peak
+
+
+@contextmanager
+def memory_measured() -> Iterator[Meter]:
+    """Fill a meter with the peak of the process in MB, and how far a piece of work raised it."""
+    meter, before, earlier = Meter(), _status("VmRSS"), peak_memory()
+    with suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forgets the peak so far
+    yield meter
+    meter.megabytes = max(earlier, peak_memory())
+    meter.detail = {"before": before or earlier, "raised": peak_memory() - (before or earlier)}
+
+
+def _status(name: str) -> float | None:
+    """Return a line of Linux's account of this process, in MB."""
     try:
         with open("/proc/self/status") as file:
-            line = next(line for line in file if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1000
+            return next(int(line.split()[1]) / 1000 for line in file if line.startswith(name))
     except (OSError, StopIteration):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (1e6 if sys.platform == "darwin" else 1000)
+        return None
 
 
 def busy_seconds() -> float:

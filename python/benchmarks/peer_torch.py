@@ -372,16 +372,15 @@ def load(data: common.Histories, sizes: common.Sizes, form: Form, weights: str |
 
 def measure_training(args: argparse.Namespace, data: common.Histories, sizes: common.Sizes) -> None:
     """Print the seconds of each epoch, and the peak memory."""
-    start = common.peak_memory()
     run = train(data, sizes, FORMS[args.form], args.epochs)
-    for epoch in range(args.epochs):
-        with common.measured() as meter:
-            seconds, loss = next(run)
-        detail = {"epoch": epoch + 1, "loss": loss, "threads": args.threads, **meter.detail}
-        common.Measurement(f"train {args.data}", args.form, seconds, "s", detail).print()
-    memory = common.peak_memory()
-    detail = {"before": start}
-    common.Measurement(f"memory {args.data}", args.form, memory, "MB", detail).print()
+    with common.memory_measured() as memory:
+        for epoch in range(args.epochs):
+            with common.measured() as meter:
+                seconds, loss = next(run)
+            detail = {"epoch": epoch + 1, "loss": loss, "threads": args.threads, **meter.detail}
+            common.Measurement(f"train {args.data}", args.form, seconds, "s", detail).print()
+    task = f"memory {args.data}"
+    common.Measurement(task, args.form, memory.megabytes, "MB", memory.detail).print()
 
 
 def measure_evaluation(

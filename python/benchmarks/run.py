@@ -2,6 +2,7 @@
 
 Each measurement runs in a process of its own, the sides in turn, for some rounds; medians count.
 A measurement is repeated if other processes disturb it, and bears an asterisk if they always do.
+On a machine that is never quiet, ``--shared`` compares processor time of one thread instead.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Results:
     def of(self, task: str, form: str) -> list[runner.Row]:
         """Return the rows of a task, those with the better number of threads, undisturbed first."""
         rows = [row for row in self.rows if row["task"] == task and row["form"] == form]
-        quiet = [row for row in rows if row["others"] <= runner.ALLOWED]
+        quiet = [row for row in rows if row["others"] <= runner.care.allowed]
         groups: dict[Any, list[runner.Row]] = {}
         for row in quiet or rows:
             groups.setdefault(row["detail"].get("threads"), []).append(row)
@@ -81,7 +82,7 @@ class Results:
         if not rows:
             return "-"
         value, unit = median(row["value"] for row in rows), rows[0]["unit"]
-        mark = "*" if any(row["others"] > runner.ALLOWED for row in rows) else ""
+        mark = "*" if any(row["others"] > runner.care.allowed for row in rows) else ""
         return f"{figure(value)} {unit}{mark}"
 
     def ratio(self, line: Line, form: str) -> str:
@@ -101,24 +102,25 @@ def figure(value: float) -> str:
 def measurements(args: argparse.Namespace) -> Iterator[list[runner.Row]]:
     """Yield what each process measured, the sides in turn."""
     forms = torch_forms(args)
+    threads = runner.threads()
     for round_number in range(args.rounds):
-        yield runner.run("sgemm.py", [])
+        yield runner.run("sgemm.py", ["--shared"] if runner.care.shared else [])
         for data in args.data:
-            yield ours("train", data, "--save", common.build_folder() / data)
+            yield ours("train", data, threads, "--save", common.build_folder() / data)
             for form in forms:
                 if form != "compiled":
-                    yield theirs("train", data, form)
+                    yield from theirs_training(data, form, round_number)
                 elif round_number == 0:
-                    yield theirs("train", data, form, "--epochs", 3)
+                    yield theirs("train", data, threads, form, "--epochs", 3)
         for data in args.data:
-            yield ours("evaluate", data, "--weights", common.build_folder() / data)
+            yield ours("evaluate", data, threads, "--weights", common.build_folder() / data)
             for form in forms:
-                yield theirs("evaluate", data, form, *weights(data))
+                yield theirs("evaluate", data, threads, form, *weights(data))
         if "ml-1m" in args.data:
-            yield ours("request", "ml-1m", "--weights", common.build_folder() / "ml-1m")
+            yield ours("request", "ml-1m", threads, "--weights", common.build_folder() / "ml-1m")
             for form in forms:
-                for threads in sorted({1, runner.cores()}):
-                    yield theirs("request", "ml-1m", form, *weights("ml-1m"), threads=threads)
+                for count in sorted({1, threads}):
+                    yield theirs("request", "ml-1m", count, form, *weights("ml-1m"))
 
 
 def torch_forms(args: argparse.Namespace) -> list[str]:
@@ -134,18 +136,35 @@ def weights(data: str) -> list[object]:
     return ["--weights", common.build_folder() / f"{data}.npz"]
 
 
-def ours(task: str, data: str, *more: object) -> list[runner.Row]:
+def ours(task: str, data: str, threads: int, *more: object) -> list[runner.Row]:
     """Run a task on our side."""
-    return runner.run("side_elastirec.py", [task, "--data", data, *more])
+    return runner.run("side_elastirec.py", [task, "--data", data, "--threads", threads, *more])
 
 
-def theirs(
-    task: str, data: str, form: str, *more: object, threads: int | None = None
-) -> list[runner.Row]:
+def theirs(task: str, data: str, threads: int, form: str, *more: object) -> list[runner.Row]:
     """Run a task on PyTorch's side."""
-    threads = threads or runner.cores()
     arguments = [task, "--data", data, "--form", form, "--threads", threads, *more]
-    return runner.run("peer_torch.py", arguments, runner.torch_environment(threads))
+    environment = runner.torch_environment(threads, tuned=form == TUNED)
+    return runner.run("peer_torch.py", arguments, environment)
+
+
+def theirs_training(data: str, form: str, round_number: int) -> Iterator[list[runner.Row]]:
+    """Train on PyTorch's side.
+
+    An allocator that was told to keep memory says nothing about peak memory: then that comes from
+    a run of its own, with glibc as it is.
+    """
+    rows = theirs("train", data, runner.threads(), form)
+    if runner.tcmalloc():
+        yield rows
+        return
+    yield [row for row in rows if row["unit"] != "MB"]
+    if round_number == 0:
+        threads = runner.threads()
+        arguments = ["train", "--data", data, "--form", form, "--threads", threads]
+        environment = runner.torch_environment(threads, tuned=form == TUNED, keep=False)
+        rows = runner.run("peer_torch.py", arguments, environment)
+        yield [row for row in rows if row["unit"] == "MB"]
 
 
 def table(results: Results) -> str:
@@ -168,7 +187,7 @@ def limits(results: Results, names: list[str]) -> str:
     """Return what share of the arithmetic limit each side reaches."""
     limit = results.value("limit", "sgemm")
     lines = [
-        f"Arithmetic limit, OpenBLAS on {runner.cores()} processors: {limit:.0f} GFLOP/s. Share:",
+        f"Arithmetic limit, OpenBLAS with large matrices: {limit:.0f} GFLOP/s. Share of it:",
         "",
         "| | needed GFLOP | least time | Elastirec | PyTorch, usual | PyTorch, tuned by hand |",
         "|---|--:|--:|--:|--:|--:|",
@@ -252,22 +271,28 @@ def machine() -> dict[str, Any]:
         except PackageNotFoundError:
             packages[name] = "missing"
     allocator = Path(runner.tcmalloc() or "glibc, told to keep its memory").name
+    unlocked = "AVX-512 kernels of MKL, " if runner.mkl_for_any_processor() else ""
     return {
         "processor": model,
         "cores": runner.cores(),
         "python": platform.python_version(),
         **packages,
         "allocator": allocator,
+        "tuned": f"{unlocked}length buckets, chunked loss, byte dropout, last position only",
         "data": {name: common.load(name).source for name in NAMES},
     }
 
 
 def heading(about: dict[str, Any]) -> str:
     """Return one paragraph on the machine, versions and data."""
+    threads = (
+        "one thread a side, processor seconds" if runner.care.shared else f"{about['cores']} cores"
+    )
     data = ", ".join(f"{NAMES[name]}: {source}" for name, source in about["data"].items())
     return (
-        f"{about['processor']}, {about['cores']} cores; elastirec {about['elastirec']}, "
-        f"PyTorch {about['torch']} (allocator: {about['allocator']}), Python {about['python']}. "
+        f"{about['processor']}, {threads}; elastirec {about['elastirec']}, "
+        f"PyTorch {about['torch']} (allocator: {about['allocator']}; tuned: {about['tuned']}), "
+        f"Python {about['python']}. "
         f"{data}."
     )
 
@@ -281,6 +306,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--no-scaling", action="store_true", help="leave out the growth of training"
     )
+    parser.add_argument("--shared", action="store_true", help="one thread, processor time")
     parser.add_argument("--hasty", action="store_true", help="do not wait for a quiet machine")
     parser.add_argument("--out", type=Path, default=common.BUILD / "bench.json")
     return parser.parse_args()
@@ -291,6 +317,8 @@ def main() -> None:
     args = arguments()
     if args.hasty:
         runner.care = runner.Care(patience=0.0, attempts=1)
+    if args.shared:
+        runner.care = runner.Care(patience=0.0, attempts=1, allowed=np.inf, shared=True)
     about, began = machine(), time.strftime("%Y-%m-%d %H:%M")
     rows: list[runner.Row] = []
     for found in measurements(args):
@@ -321,7 +349,7 @@ def main() -> None:
 
 def note(message: str, row: runner.Row) -> None:
     """Say on standard error what was just measured."""
-    disturbed = " (disturbed)" if row["others"] > runner.ALLOWED else ""
+    disturbed = " (disturbed)" if row["others"] > runner.care.allowed else ""
     print(f"  {message}{disturbed}", file=sys.stderr, flush=True)
 
 

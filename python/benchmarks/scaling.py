@@ -23,6 +23,7 @@ def point(length: int, items: int, dim: int) -> dict[str, Any]:
     """Return what one size takes."""
     data = f"{USERS},{length + 3},{items}"
     arguments = ["train", "--data", data, "--length", length, "--dim", dim, "--epochs", EPOCHS]
+    arguments += ["--threads", runner.threads()]
     rows = runner.run("side_elastirec.py", arguments)
     steps = USERS // common.BATCH
     seconds = [row["value"] / steps for row in rows if row["unit"] == "s"][1:]
@@ -37,7 +38,7 @@ def point(length: int, items: int, dim: int) -> dict[str, Any]:
         "seconds": median(seconds),
         "flops": flops,
         "memory": memory["value"],
-        "working": memory["value"] - memory["detail"]["before"],
+        "working": memory["detail"]["raised"],
         "others": memory["others"],
     }
 
@@ -58,7 +59,7 @@ def table(points: dict[str, list[dict[str, Any]]]) -> str:
     ]
     for axis, row in ((axis, row) for axis, rows in points.items() for row in rows):
         first = points[axis][0]
-        disturbed = "*" if row["others"] > runner.ALLOWED else ""
+        disturbed = "*" if row["others"] > runner.care.allowed else ""
         lines.append(
             f"| {TITLES[axis]} | {row['tokens']:,} | {row['items']:,} | {row['dim']} "
             f"| {1e3 * row['seconds']:.1f}{disturbed} | {row['seconds'] / first['seconds']:.1f} "

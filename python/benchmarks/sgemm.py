@@ -2,7 +2,8 @@
 
 It is the OpenBLAS that came with Elastirec's wheel, or else the system's, in one process with one
 thread for each processor, all at once. The kernels that OpenBLAS chooses by itself and those for
-SkylakeX are tried, as older versions do not know newer processors; the better counts.
+SkylakeX are tried, as older versions do not know newer processors; the better counts. With
+``--shared`` it is one process and its processor time.
 """
 
 from __future__ import annotations
@@ -56,26 +57,27 @@ def work() -> None:
         multiply(*modes, size, size, size, one, left, size, right, size, zero, out, size)
 
     once()
+    clock = time.process_time if "--shared" in sys.argv else time.perf_counter
     print("ready", flush=True)
     sys.stdin.readline()
-    began, rounds = time.perf_counter(), 0
-    while (took := time.perf_counter() - began) < SECONDS:
+    began, rounds = clock(), 0
+    while (took := clock() - began) < SECONDS:
         once()
         rounds += 1
     print(2 * SIZE**3 * rounds / took, flush=True)
 
 
-def together(core: str | None) -> float:
-    """Return the FLOP/s of one process for each processor, added up."""
+def together(core: str | None, shared: bool) -> float:
+    """Return the FLOP/s of one process for each processor, added up; of one if ``shared``."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     environment.pop("OPENBLAS_CORETYPE", None)
     if core:
         environment["OPENBLAS_CORETYPE"] = core
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    command = [sys.executable, __file__, "--work"]
+    command = [sys.executable, __file__, "--work", *(["--shared"] if shared else [])]
     workers = [
         subprocess.Popen(command, env=environment, **pipes)  # type: ignore[call-overload]
-        for _ in range(runner.cores())
+        for _ in range(1 if shared else runner.cores())
     ]
     for worker in workers:
         worker.stdout.readline()
@@ -85,21 +87,15 @@ def together(core: str | None) -> float:
     return sum(float(worker.communicate()[0]) for worker in workers)
 
 
-def has_avx512() -> bool:
-    """Return whether the processor has AVX-512."""
-    try:
-        return " avx512f " in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-
-
 def main() -> None:
     """Print the limit as one line of JSON."""
     if "--work" in sys.argv:
         work()
         return
-    kinds = [None, "SkylakeX"] if has_avx512() else [None]
-    reached = {kind or "chosen by OpenBLAS": together(kind) for kind in kinds}
+    kinds = [None, "SkylakeX"] if runner.has_avx512() else [None]
+    reached = {
+        kind or "chosen by OpenBLAS": together(kind, "--shared" in sys.argv) for kind in kinds
+    }
     detail = {name: value / 1e9 for name, value in reached.items()}
     detail["library"] = library()
     common.Measurement("limit", "sgemm", max(reached.values()) / 1e9, "GFLOP/s", detail).print()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -51,18 +50,15 @@ def measure_training(args: argparse.Namespace, data: common.Histories, sizes: co
     """Print the seconds of each epoch, and the peak memory; with ``--save`` leave the model."""
     log = log_of(data)
     train = er.leave_one_out(log).train
-    before = common.peak_memory()
     model = model_of(sizes, args.epochs, args.threads)
-    began = time.perf_counter()
-    with common.measured() as meter:
+    with common.memory_measured() as memory, common.measured() as meter:
         model.fit(train, progress=False)
-    whole = time.perf_counter() - began
     for row in model.history_:
         detail = {key: row[key] for key in ("epoch", "loss", "tokens")}
-        detail.update(threads=args.threads, fit=whole, epochs=args.epochs, **meter.detail)
+        detail.update(threads=args.threads, fit=meter.seconds, epochs=args.epochs, **meter.detail)
         common.Measurement(f"train {args.data}", FORM, row["seconds"], "s", detail).print()
-    memory, detail = common.peak_memory(), {"before": before}
-    common.Measurement(f"memory {args.data}", FORM, memory, "MB", detail).print()
+    task = f"memory {args.data}"
+    common.Measurement(task, FORM, memory.megabytes, "MB", memory.detail).print()
     if args.save:
         model.save(Path(args.save).with_suffix(".safetensors"))
         np.savez(Path(args.save).with_suffix(".npz"), **model.parameters())

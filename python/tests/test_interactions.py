@@ -174,7 +174,7 @@ def test_a_gap_is_named_in_every_frame(make, column):
         [1.0, float("nan")],
         [1.0, float("inf")],
         [1, "soon"],
-        [np.datetime64("2024-01-01"), np.datetime64("NaT")],
+        [np.datetime64("2024-01-01"), np.datetime64("NaT", "D")],
         [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC)],
         [True, False],
         [1 + 2j, 2j],

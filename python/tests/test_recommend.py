@@ -184,6 +184,11 @@ class TestRequests:
         scores = model.scores(histories=[kind([4, 5])])
         np.testing.assert_array_equal(scores, model.scores([[4, 5]]))
 
+    @pytest.mark.parametrize("kind", [pd.Series, pl.Series, pa.array, np.array])
+    def test_histories_come_in_any_column_of_lists(self, model, kind):
+        scores = model.scores([[4, 5], [6, 7]])
+        np.testing.assert_array_equal(model.scores(kind([[4, 5], [6, 7]])), scores)
+
     def test_many_requests_are_answered_as_one_by_one(self, model):
         histories = [[item % 30, (7 * item) % 30] for item in range(2500)]
         items, scores = model.recommend(histories=histories, k=2, output="arrays")

@@ -126,7 +126,7 @@ def test_a_forked_child_trains_and_recommends(split, sasrec):
 
 
 ENDLESS = """
-    import sys, time, warnings
+    import time, warnings
     import elastirec as er
 
     warnings.simplefilter("ignore", er.LeakageWarning)
@@ -138,14 +138,15 @@ ENDLESS = """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(split.train, validation=VALIDATION, progress=False, callbacks=[began])
+        returned = time.monotonic()
     assert [w.category for w in caught] == [er.InterruptedWarning], caught
     assert model.stopped_ == "interrupted"
     if VALIDATION is not None:
         best = max(model.history_, key=lambda row: row["ndcg@10"])
         assert model.best_epoch_ == best["epoch"]
         assert model.evaluate(split.valid, 10)["ndcg@10"] == best["ndcg@10"]
-    assert len(model.recommend([1])["item"]) == 10
-    print("done", flush=True)
+    assert model.recommend([1], output="arrays")[0].shape == (1, 10)
+    print(returned, flush=True)
 """
 
 
@@ -163,13 +164,10 @@ def test_ctrl_c_ends_fit_within_a_second_and_keeps_the_model(validation):
             asked = time.monotonic()
             os.kill(child.pid, signal.SIGINT)
             lines = [line for line in child.stdout if line != "epoch\n"]
-            answered = time.monotonic()
-            assert lines == ["done\n"], child.stderr.read()
-            assert child.wait() == 0
+            assert child.wait() == 0, child.stderr.read()
         finally:
             watchdog.cancel()
-    # The checks of the child after its fit take part of this second too.
-    assert answered - asked < 1.5
+    assert float(lines[0]) - asked < 1  # both clocks are the system's
 
 
 def test_ctrl_c_before_the_first_step_leaves_the_model_as_it_was(split, monkeypatch):

@@ -94,7 +94,7 @@ def check_holdout(holdout: Any, items: IdMap, argument: str = "holdout") -> Hold
         kind = type(holdout).__name__
         wanted = "a part of a split, such as split.valid or split.test"
         raise DataError(f"{argument} must be {wanted}; got {kind}")
-    if not items.equals(holdout.items):
+    if not items.equals(holdout._items):
         raise DataError(
             f"{argument} has other items than the log that fit saw;"
             " split one log and fit on its train part"
@@ -127,15 +127,15 @@ def evaluate(
     chosen = _choose(state, holdout, candidates, seed)
     excluded = None
     if exclude_seen and chosen is None:
-        excluded = without(holdout.histories, holdout.targets, n_items)
+        excluded = without(holdout._histories, holdout._targets, n_items)
     depth = min(max(ks), n_items) if "coverage" in names and chosen is None else 0
     ranks, top = rank(state, holdout, excluded, chosen, depth, threads)
-    offsets = holdout.targets[1]
+    offsets = holdout._targets[1]
     values = metrics.summarize(ranks, offsets, ks, names, top, n_items)
     if not per_user:
         return Report(values, holdout.n_users, candidates)
     users = np.repeat(holdout.users_, np.diff(offsets))
-    targets = holdout.items.values[holdout.targets[0]]
+    targets = holdout._items.values[holdout._targets[0]]
     return Report(values, holdout.n_users, candidates, ranks, users, targets)
 
 
@@ -148,8 +148,8 @@ def _choose(state: Fitted, holdout: Holdout, candidates: str, seed: int) -> Rows
         SampledMetricWarning,
     )
     if candidates == "uniform100":
-        return _candidates.uniform(holdout.histories, holdout.targets, len(state.items), seed)
-    return _candidates.popular(holdout.targets, state.counts, seed)
+        return _candidates.uniform(holdout._histories, holdout._targets, len(state.items), seed)
+    return _candidates.popular(holdout._targets, state.counts, seed)
 
 
 def rank(
@@ -165,7 +165,7 @@ def rank(
     The work goes in slices of people whose number does not depend on the clock, so that the
     answer does not either.
     """
-    histories, targets = holdout.histories, holdout.targets
+    histories, targets = holdout._histories, holdout._targets
     longest = int(np.diff(histories[1]).max(initial=1))
     length = min(longest, state.network.configuration.get("max_length", longest))
     size = int(min(1024, max(16, _MACS / max(1, state.network.cost(length).macs))))

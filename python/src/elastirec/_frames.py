@@ -92,9 +92,8 @@ def _converted(series: Any) -> NDArray[Any]:
     if kind == nw.Datetime or kind == nw.Date:
         unit = "ns" if getattr(kind, "time_unit", "us") == "ns" else "us"
         stamps = series.dt.timestamp(unit).fill_null(0).to_numpy().astype(np.int64)
-        moments = stamps.view(f"datetime64[{unit}]").copy()
-        moments[missing.to_numpy().astype(np.bool_)] = np.datetime64("NaT")
-        return np.asarray(moments)
+        stamps[missing.to_numpy().astype(np.bool_)] = np.iinfo(np.int64).min  # means NaT
+        return np.asarray(stamps.view(f"datetime64[{unit}]"))
     # NumPy's own strings lose zeros at their end, and not every category becomes an array.
     if kind in (nw.String, nw.Categorical, nw.Enum) or missing.any():
         return objects(series.to_list())

@@ -99,15 +99,19 @@ class IdMap:
 
     def complaint(self, value: Any, what: str) -> str:
         """Return a message that names an unknown id, and what may have been meant."""
-        value = value.item() if isinstance(value, np.generic) else value
-        message = f"unknown {what} {value!r}"
+        message = f"unknown {what} {shown(value)}"
         if self.are_strings != isinstance(value, str):
             kind = "strings" if self.are_strings else "integers"
             return f"{message}: the {what}s of this log are {kind}"
-        if isinstance(value, str) and len(self) <= 100_000:
+        if isinstance(value, str) and len(self) <= 5000:  # comparing more takes too long
             near = get_close_matches(value, self.values.tolist(), n=1)
             return f"{message}; did you mean {near[0]!r}?" if near else message
         return message
+
+
+def shown(value: Any) -> str:
+    """Return an id as messages show it."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _unhashable(ids: Iterable[Any]) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from elastirec import _checks
 from elastirec._frames import Columns, make_frame, objects
-from elastirec._ids import IdMap
+from elastirec._ids import IdMap, shown
 from elastirec._network import Fitted, Float32
 from elastirec._rows import Int32, Rows, between, select, stack
 from elastirec.errors import ConfigError, DataError, UnknownIdError, UnknownItemWarning, warn
@@ -36,11 +36,11 @@ def find(
     indices = ids.index(listed)
     if policy == "ignore" or not len(indices) or indices.min() >= 0:
         return indices
-    message = ids.complaint(listed[int(np.argmin(indices))], what)
+    value = listed[int(np.argmin(indices))]
     if policy == "raise":
-        raise UnknownIdError(message)
+        raise UnknownIdError(ids.complaint(value, what))
     count = int((indices < 0).sum())
-    warn(f"{message} ({count} left out)", UnknownItemWarning)
+    warn(f"unknown {what} {shown(value)} ({count} left out)", UnknownItemWarning)
     return indices
 
 
@@ -56,6 +56,8 @@ def history_rows(state: Fitted, histories: Iterable[Any], unknown: Unknown | Non
     """
     if isinstance(histories, str | bytes | dict) or not isinstance(histories, Iterable):
         raise DataError(f"histories must be a list of lists of item ids, got {histories!r}")
+    if hasattr(histories, "to_pylist"):  # a column of pyarrow, whose scalars are none of ours
+        histories = histories.to_pylist()
     found = []
     for history in histories:
         if isinstance(history, str | bytes | dict) or not isinstance(history, Iterable):

@@ -105,9 +105,10 @@ class Training:
     def _epochs(self) -> str:
         for number in range(1, self.plan.epochs + 1):
             row = self._epoch(number)
-            self.model.history_.append(row)
+            is_best = self._remember(row)
             self.progress.epoch(number, row)
-            self._remember(row)
+            if is_best and self.plan.checkpoint is not None:
+                self.model.save(self.plan.checkpoint)
             stops = [bool(call(self.model, dict(row))) for call in self.plan.callbacks]
             if any(stops):
                 return "callback"
@@ -157,19 +158,23 @@ class Training:
         )
         return dict(report)
 
-    def _remember(self, row: Mapping[str, Any]) -> None:
-        """Keep the weights of the best epoch so far, and write the checkpoint."""
+    def _remember(self, row: dict[str, Any]) -> bool:
+        """Add a row to the history, and return whether its epoch is the best so far.
+
+        Without validation the last epoch counts as the best, and its weights are there anyway.
+        """
         weights = self.state.network.parameters()
         broken = _broken(weights)
         if broken is not None:
             raise self._diverged(row["epoch"], f"{broken} is not finite after it")
-        if self.plan.validation is not None:
-            if row[METRIC] <= self.best_value:
-                return
+        validated = METRIC in row
+        is_best = not validated or row[METRIC] > self.best_value
+        if is_best:
+            self.model.best_epoch_ = row["epoch"]
+        if is_best and validated:
             self.best, self.best_value = weights, row[METRIC]
-        self.model.best_epoch_ = row["epoch"]
-        if self.plan.checkpoint is not None:
-            self.model.save(self.plan.checkpoint)
+        self.model.history_.append(row)
+        return is_best
 
     def _is_stale(self) -> bool:
         patience = self.plan.patience

@@ -30,43 +30,43 @@ class Holdout:
     n_users : int
     """
 
-    users: IdMap
-    items: IdMap
-    chosen: Int64  # [n_users] index of each user
-    histories: Rows
-    targets: Rows
+    _users: IdMap
+    _items: IdMap
+    _chosen: Int64  # [n_users] index of each user
+    _histories: Rows
+    _targets: Rows
 
     @property
     def users_(self) -> NDArray[Any]:
         """The users' ids, shape ``(n_users,)``."""
-        return self.users.values[self.chosen]
+        return self._users.values[self._chosen]
 
     @property
     def n_users(self) -> int:
         """How many people are held out."""
-        return len(self.chosen)
+        return len(self._chosen)
 
     def __len__(self) -> int:
         return self.n_users
 
     def history(self, user: Any) -> NDArray[Any]:
         """Return the ids of the items that a user chose before, oldest first."""
-        return self._row(self.histories, user)
+        return self._row(self._histories, user)
 
     def target(self, user: Any) -> NDArray[Any]:
         """Return the ids of the items that a user chose next."""
-        return self._row(self.targets, user)
+        return self._row(self._targets, user)
 
     def _row(self, rows: Rows, user: Any) -> NDArray[Any]:
-        index = self.users.known([user], "user")[0]
-        row = int(self.chosen.searchsorted(index))
-        if row == len(self.chosen) or self.chosen[row] != index:
+        index = self._users.known([user], "user")[0]
+        row = int(self._chosen.searchsorted(index))
+        if row == len(self._chosen) or self._chosen[row] != index:
             raise DataError(f"user {user!r} has nothing held out in this part")
         items, offsets = rows
-        return self.items.values[items[offsets[row] : offsets[row + 1]]]
+        return self._items.values[items[offsets[row] : offsets[row + 1]]]
 
     def __repr__(self) -> str:
-        return f"Holdout({self.n_users:,} users, {len(self.targets[0]):,} targets)"
+        return f"Holdout({self.n_users:,} users, {len(self._targets[0]):,} targets)"
 
 
 class Split(NamedTuple):
