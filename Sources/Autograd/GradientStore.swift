@@ -47,8 +47,15 @@ public final class GradientStore {
     if let gradient = dense[id] { return body(tensor.view(in: gradient.matrix), 1) }
     let gradient = Tensor(shape: owner.shape)
     dense[id] = gradient
-    if tensor.base == nil { return body(gradient.matrix, 0) }
+    let rows = sparse.removeValue(forKey: id) ?? []
+    if tensor.base == nil && rows.isEmpty { return body(gradient.matrix, 0) }
     gradient.matrix.zero()
+    // Rows that came before join the dense gradient, or a step would miss them.
+    for part in rows {
+      part.rows.withUnsafeBufferPointer {
+        add(part.values.matrix, alpha: 1, toRows: $0, of: owner)
+      }
+    }
     body(tensor.view(in: gradient.matrix), 1)
   }
 
@@ -63,8 +70,9 @@ public final class GradientStore {
   /// Adds a whole gradient, or keeps it where it is the first. `gradient` must not be used
   /// afterwards.
   func add(_ gradient: Tensor, to tensor: Tensor) {
-    if tensor.base == nil, dense[ObjectIdentifier(tensor)] == nil {
-      dense[ObjectIdentifier(tensor)] = gradient
+    let id = ObjectIdentifier(tensor)
+    if tensor.base == nil, dense[id] == nil, sparse[id] == nil {
+      dense[id] = gradient
       return
     }
     add(to: tensor) { place in

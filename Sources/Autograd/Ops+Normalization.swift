@@ -15,7 +15,7 @@ public func layerNorm(
   let statistics = Buffer(count: 2 * rows)
   let (means, inverses) = (statistics.pointer, statistics.pointer + rows)
   loops.layerNorm(
-    x.pointer, weight: weight.pointer, bias: bias.pointer, epsilon: epsilon, rows: rows,
+    x.numbers, weight: weight.pointer, bias: bias.pointer, epsilon: epsilon, rows: rows,
     columns: columns, into: y.pointer, means: means, inverses: inverses)
   return pass.result(y, of: [x, weight, bias]) { tape in
     { [statistics] g in
@@ -23,7 +23,7 @@ public func layerNorm(
       let sums = Buffer(count: 2 * columns)
       loops.fill(sums.pointer, count: 2 * columns, value: 0)
       loops.layerNormBackward(
-        x: x.pointer, dy: g.pointer, weight: weight.pointer, means: means, inverses: inverses,
+        x: x.numbers, dy: g.pointer, weight: weight.pointer, means: means, inverses: inverses,
         rows: rows, columns: columns, into: g.pointer, dWeight: sums.pointer,
         dBias: sums.pointer + columns)
       for (parameter, sum) in [(weight, sums.pointer), (bias, sums.pointer + columns)] {

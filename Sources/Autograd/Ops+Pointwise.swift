@@ -4,11 +4,11 @@ public import VectorLoops
 /// Returns activation(x).
 public func activate(_ x: Tensor, _ activation: Activation, on pass: Pass) -> Tensor {
   let y = Tensor(shape: x.shape)
-  loops.activate(x.pointer, activation: activation, scales: nil, into: y.pointer, count: x.count)
+  loops.activate(x.numbers, activation: activation, scales: nil, into: y.pointer, count: x.count)
   return pass.result(y, of: [x]) { tape in
     { g in
       loops.activateBackward(
-        x: x.pointer, dy: g.pointer, activation: activation, scales: nil, into: g.pointer,
+        x: x.numbers, dy: g.pointer, activation: activation, scales: nil, into: g.pointer,
         count: g.count)
       tape.add(g, to: x)
     }
@@ -20,7 +20,7 @@ public func dropout(_ x: Tensor, probability: Float, on pass: Pass) -> Tensor {
   guard let scales = pass.dropoutScales(rows: x.rows, columns: x.columns, probability: probability)
   else { return x }
   let y = Tensor(shape: x.shape)
-  loops.multiply(x.pointer, scales.pointer, into: y.pointer, count: x.count)
+  loops.multiply(x.numbers, scales.pointer, into: y.pointer, count: x.count)
   return pass.result(y, of: [x]) { tape in
     { g in
       loops.multiply(g.pointer, scales.pointer, into: g.pointer, count: g.count)
@@ -35,7 +35,7 @@ public func residual(_ x: Tensor, _ z: Tensor, dropout: Float = 0, on pass: Pass
   let scales = pass.dropoutScales(rows: x.rows, columns: x.columns, probability: dropout)
   let y = Tensor(shape: x.shape)
   loops.addResidual(
-    x.pointer, z.pointer, scales: scales.map { Input($0.pointer) }, into: y.pointer, count: x.count)
+    x.numbers, z.numbers, scales: scales.map { Input($0.pointer) }, into: y.pointer, count: x.count)
   return pass.result(y, of: [x, z]) { tape in
     { g in
       if tape.wants(z) {
@@ -59,12 +59,12 @@ public func add(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor { residual(x,
 public func multiply(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor {
   precondition(x.shape == y.shape, "multiply: \(x.shape) does not fit \(y.shape)")
   let z = Tensor(shape: x.shape)
-  loops.multiply(x.pointer, y.pointer, into: z.pointer, count: x.count)
+  loops.multiply(x.numbers, y.numbers, into: z.pointer, count: x.count)
   return pass.result(z, of: [x, y]) { tape in
     { g in
       for (input, other) in [(x, y), (y, x)] where tape.wants(input) {
         let d = Tensor(shape: g.shape)
-        loops.multiply(g.pointer, other.pointer, into: d.pointer, count: g.count)
+        loops.multiply(g.pointer, other.numbers, into: d.pointer, count: g.count)
         tape.add(d, to: input)
       }
     }
@@ -74,7 +74,7 @@ public func multiply(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor {
 /// Returns factor * x.
 public func scale(_ x: Tensor, by factor: Float, on pass: Pass) -> Tensor {
   let y = Tensor(shape: x.shape)
-  loops.scale(x.pointer, alpha: factor, into: y.pointer, count: x.count)
+  loops.scale(x.numbers, alpha: factor, into: y.pointer, count: x.count)
   return pass.result(y, of: [x]) { tape in
     { g in
       loops.scale(g.pointer, alpha: factor, into: g.pointer, count: g.count)

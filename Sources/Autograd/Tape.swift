@@ -120,9 +120,12 @@ public final class Pass {
   /// Makes a result of the given shape, and records the pullback where a gradient is wanted by any
   /// of `inputs`.
   func result(
-    _ result: Tensor, of inputs: [Tensor], pullback: (Tape) -> (Tensor) -> Void
+    _ result: Tensor, of inputs: [Tensor], pullback: @escaping (Tape) -> (Tensor) -> Void
   ) -> Tensor {
-    if let tape, inputs.contains(where: tape.wants) { tape.record(result, pullback(tape)) }
+    if let tape, inputs.contains(where: tape.wants) {
+      // The tape owns its pullbacks, so they must not own the tape.
+      tape.record(result) { [unowned tape] gradient in pullback(tape)(gradient) }
+    }
     return result
   }
 }

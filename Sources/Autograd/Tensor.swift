@@ -49,7 +49,17 @@ public final class Tensor {
     return (shape.dropLast().reduce(1, *), columns)
   }
 
+  /// Where the numbers begin; rows are `matrix.stride` apart.
   public var pointer: UnsafeMutablePointer<Float> { matrix.pointer }
+
+  /// Where the numbers begin, for loops that take them to stand without gaps.
+  ///
+  /// A view of some columns has gaps: only `linear`, `gather`, the losses and attention read those.
+  var numbers: UnsafeMutablePointer<Float> {
+    precondition(matrix.isContiguous, "this op reads whole rows, got a view of columns \(shape)")
+    return matrix.pointer
+  }
+
   public var rows: Int { matrix.rows }
   public var columns: Int { matrix.columns }
   public var count: Int { matrix.rows * matrix.columns }

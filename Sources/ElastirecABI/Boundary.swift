@@ -76,6 +76,7 @@ func histories(
 ) throws -> Histories {
   let rows = try unwrap(rows, name).pointee
   try require(rows.count >= 0 && rows.item_total >= 0, "\(name): a count is negative")
+  try require(rows.count < Int64.max, "\(name): \(rows.count) rows do not fit in memory")
   let offsets = try unwrap(rows.offsets, "\(name).offsets")
   if rows.item_total > 0 { _ = try unwrap(rows.items, "\(name).items") }
   return try Histories(

@@ -113,6 +113,20 @@ public struct Fields {
     return result
   }
 
+  /// The same as a `Float`: numbers that its rounding would carry out of the range are errors too.
+  public mutating func float(
+    _ field: String, default standard: Float, from low: Float, to high: Float = .infinity
+  ) throws(InvalidArgument) -> Float {
+    let value = values[field]
+    let result = Float(
+      try number(field, default: Double(standard), from: Double(low), to: Double(high)))
+    guard result.isFinite, result < high else {
+      throw wrong(
+        field, value ?? .null, "a number from \(low) to below \(high) in single precision")
+    }
+    return result
+  }
+
   public mutating func flag(_ field: String, default standard: Bool) throws(InvalidArgument) -> Bool
   {
     switch values.removeValue(forKey: field) {

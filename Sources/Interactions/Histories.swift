@@ -36,7 +36,8 @@ public struct Histories {
     var last = offsets[0]
     try require(last >= 0, "\(name): offsets begin at \(last), below 0")
     for (row, offset) in offsets.enumerated() {
-      try require(offset >= last, "\(name): offsets fall from \(last) to \(offset) at row \(row)")
+      try require(
+        offset >= last, "\(name): offsets fall from \(last) to \(offset) at row \(row - 1)")
       last = offset
     }
     try require(last <= items.count, "\(name): offsets end at \(last), beyond \(items.count) items")

@@ -13,7 +13,7 @@ public struct FusedCrossEntropy {
   }
 
   /// Rows of logits at a time: enough for the matrix product, at most 32 MB.
-  private func chunk(items: Int) -> Int { max(8, min(128, (8 << 20) / max(1, items))) }
+  private func chunk(items: Int) -> Int { max(8, min(256, (8 << 20) / max(1, items))) }
 
   /// Returns the sum over rows of scale * -sum(q log softmax(h E^T)), in double precision.
   ///

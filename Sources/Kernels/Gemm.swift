@@ -63,6 +63,7 @@ public func gemm(
     "gemm: [\(m), \(k)] @ [\(bRows), \(n)] does not give [\(c.rows), \(c.columns)]")
   if m == 0 || n == 0 { return }
   if k == 0 {
+    precondition(beta == 0 || beta == 1, "gemm: an empty sum leaves c or zeroes it")
     if beta == 0 { c.zero() }
     return
   }

@@ -75,6 +75,14 @@ public final class Adam {
     }
   }
 
+  /// Whether a step at this rate could carry finite weights past the largest float. Adam moves a
+  /// weight by little more than the learning rate, so only an absurd rate or decay can.
+  public func isTooLong(rate: Double) -> Bool {
+    let length = configuration.learningRate * rate
+    let shrink = configuration.isDecoupled ? abs(1 - length * configuration.weightDecay) : 1
+    return length > 1e25 || shrink > 2
+  }
+
   private func stepRows(_ i: Int, _ gradients: [RowGradient], _ step: AdamStep) {
     let columns = parameters[i].value.columns
     var sums: [Int32: Tensor] = [:]

@@ -181,18 +181,17 @@ extension SASRec.Configuration {
     heads = try fields.integer("heads", default: heads, in: 1...65536)
     try require(dim % heads == 0, "heads must divide dim, got heads \(heads) and dim \(dim)")
     maxLength = try fields.integer("max_length", default: maxLength, in: 1...1_000_000)
-    dropout = Float(try fields.number("dropout", default: Double(dropout), from: 0, to: 1))
-    attentionDropout = Float(try fields.number("attention_dropout", default: 0, from: 0, to: 1))
-    innerDropout = Float(try fields.number("inner_dropout", default: 0, from: 0, to: 1))
+    dropout = try fields.float("dropout", default: dropout, from: 0, to: 1)
+    attentionDropout = try fields.float("attention_dropout", default: 0, from: 0, to: 1)
+    innerDropout = try fields.float("inner_dropout", default: 0, from: 0, to: 1)
     norm = try fields.choice("norm", default: norm)
     activation = try fields.choice("activation", default: activation)
     try require(
       activation != .none, "activation must be \"gelu\", \"relu\" or \"silu\", got \"none\"")
-    normEpsilon = Float(
-      try fields.number("norm_epsilon", default: Double(normEpsilon), from: 0, to: 1))
+    normEpsilon = try fields.float("norm_epsilon", default: normEpsilon, from: 0, to: 1)
     scaleEmbedding = try fields.flag("scale_embedding", default: scaleEmbedding)
     tied = try fields.flag("tied", default: tied)
-    initialStd = Float(try fields.number("initial_std", default: Double(initialStd), from: 0))
+    initialStd = try fields.float("initial_std", default: initialStd, from: 0)
     seed = try fields.seed("seed")
   }
 

@@ -237,6 +237,9 @@ public final class Trainer {
       throw Diverged(message: "the gradient of \(name) is not finite at \(place), loss \(loss)")
     }
     guard loss.isFinite else { throw Diverged(message: "the loss is \(loss) at \(place)") }
+    if optimizer.isTooLong(rate: rate(at: totalSteps)) {
+      throw Diverged(message: "the learning rate or the weight decay is too large at \(place)")
+    }
   }
 
   private func rate(at step: Int) -> Double {

@@ -53,7 +53,7 @@ public struct TrainingOptions: Sendable {
     negatives = try fields.integer("negatives", default: negatives, in: 1...1_000_000)
     gbceT = try fields.number("gbce_t", default: gbceT, from: 0, to: 1, isClosed: true)
     sampler = try fields.choice("sampler", default: sampler)
-    labelSmoothing = Float(try fields.number("label_smoothing", default: 0, from: 0, to: 1))
+    labelSmoothing = try fields.float("label_smoothing", default: 0, from: 0, to: 1)
     batchSize = try fields.integer("batch_size", default: batchSize, in: 1...Int(Int32.max))
     crop = try fields.choice("crop", default: crop)
     enum Optimizer: String, CaseIterable { case adam, adamw }

@@ -2,7 +2,8 @@ import Foundation
 import Kernels
 import Testing
 
-@Suite struct BufferTests {
+/// One after the other: some look at which memory the pool gives.
+@Suite(.serialized) struct BufferTests {
   private static let counts: [Int] =
     (0...300)
     + (6...20).flatMap { exponent -> [Int] in

@@ -101,6 +101,23 @@ struct Parameters: Module {
     expectSameBits(module.values[1], start[1], "no gradient")
   }
 
+  @Test(arguments: [Adam.Form.torch, .tensorflow])
+  func withoutEpsilonZeroGradientsChangeNothing(form: Adam.Form) {
+    var configuration = Adam.Configuration()
+    (configuration.epsilon, configuration.form) = (0, form)
+    let module = Parameters(shapes: [[20]], seed: 2)
+    let (tensor, start) = (module.parts[0].value.value, module.values[0])
+    let adam = Adam(module.parameters(), configuration)
+    for _ in 0..<3 {
+      let store = GradientStore()
+      store[tensor] = Tensor((0..<20).map { $0 == 7 ? 1e-3 : 0 }, shape: [20])
+      adam.step(store, workers: 1)
+    }
+    #expect(module.values[0].indices.filter { module.values[0][$0] != start[$0] } == [7])
+    // Every step is one of the learning rate, whatever the gradient's size.
+    expectClose([module.values[0][7] - start[7]], [-3e-3], .differenceOfWeights, "weight 7")
+  }
+
   @Test func stepsHaveEqualBitsOnAnyNumberOfThreads() {
     func run(_ workers: Int) -> [[Float]] {
       let module = Parameters(shapes: [[300, 200], [7]], seed: 3)

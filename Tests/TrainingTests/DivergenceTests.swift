@@ -41,16 +41,16 @@ import _TestSupport
     let trainer = try Trainer(model: model, histories: histories, options: options)
     let before = weights(model)
     let found = try #require(message(trainer))
-    #expect(found.contains("is") && found.contains("step 1 of epoch 1"))
+    #expect(found.hasSuffix("at step 1 of epoch 1") || found.contains("at step 1 of epoch 1, loss"))
     expectSameWeights(weights(model), before, "after the error")
   }
 
-  @Test(arguments: TrainingOptions.Loss.allCases)
-  func hugeLearningRatesEndInDiverged(loss: TrainingOptions.Loss) throws {
+  @Test(arguments: TrainingOptions.Loss.allCases, [1e20, 1e30, 1e300])
+  func hugeLearningRatesEndInDiverged(loss: TrainingOptions.Loss, rate: Double) throws {
     let model = smallModel(items: 20)
     var options = TrainingOptions()
     (options.loss, options.negatives, options.batchSize) = (loss, 4, 8)
-    options.adam.learningRate = 1e30
+    options.adam.learningRate = rate
     let trainer = try Trainer(model: model, histories: histories, options: options)
     var found: String?
     for _ in 0..<200 where found == nil {
@@ -58,7 +58,7 @@ import _TestSupport
       found = message(trainer)
       if found != nil { expectSameWeights(weights(model), before, "the step that failed") }
     }
-    #expect(found?.contains("is not finite at step") == true)
+    #expect(found?.contains(" at step ") == true)
   }
 
   @Test func trainingGoesOnWhereTheWeightIsMended() throws {

@@ -42,6 +42,9 @@ public struct Tolerance: Sendable {
   /// A moving average, a root and a quotient in each of a few steps.
   public static let optimiser = Tolerance(relative: 1.2e-6)
 
+  /// What steps of an optimiser add to weights of about one, each rounded.
+  public static let differenceOfWeights = Tolerance(absolute: 4e-7)
+
   // MARK: - Losses and models
 
   /// Cross-entropy of one row, over its largest logit where that is above one.
