@@ -57,6 +57,21 @@ func rotate(_ x: VectorBits, _ by: UInt32) -> VectorBits {
   (x &<< VectorBits(repeating: by)) | (x &>> VectorBits(repeating: 32 - by))
 }
 
+@_transparent
+func fourRounds(
+  _ a: inout VectorBits, _ b: inout VectorBits, _ r0: UInt32, _ r1: UInt32, _ r2: UInt32,
+  _ r3: UInt32
+) {
+  a = a &+ b
+  b = rotate(b, r0) ^ a
+  a = a &+ b
+  b = rotate(b, r1) ^ a
+  a = a &+ b
+  b = rotate(b, r2) ^ a
+  a = a &+ b
+  b = rotate(b, r3) ^ a
+}
+
 /// Threefry-2x32-13 (Salmon et al., SC 2011, table 2 and section 3.2).
 @_transparent
 func threefry(_ counter0: VectorBits, _ counter1: VectorBits, _ key0: UInt32, _ key1: UInt32)
@@ -67,34 +82,13 @@ func threefry(_ counter0: VectorBits, _ counter1: VectorBits, _ key0: UInt32, _ 
   let k2 = VectorBits(repeating: key0 ^ key1 ^ 0x1BD1_1BDA)
   var a = counter0 &+ k0
   var b = counter1 &+ k1
-  a = a &+ b
-  b = rotate(b, 13) ^ a
-  a = a &+ b
-  b = rotate(b, 15) ^ a
-  a = a &+ b
-  b = rotate(b, 26) ^ a
-  a = a &+ b
-  b = rotate(b, 6) ^ a
+  fourRounds(&a, &b, 13, 15, 26, 6)
   a = a &+ k1
   b = b &+ k2 &+ VectorBits(repeating: 1)
-  a = a &+ b
-  b = rotate(b, 17) ^ a
-  a = a &+ b
-  b = rotate(b, 29) ^ a
-  a = a &+ b
-  b = rotate(b, 16) ^ a
-  a = a &+ b
-  b = rotate(b, 24) ^ a
+  fourRounds(&a, &b, 17, 29, 16, 24)
   a = a &+ k2
   b = b &+ k0 &+ VectorBits(repeating: 2)
-  a = a &+ b
-  b = rotate(b, 13) ^ a
-  a = a &+ b
-  b = rotate(b, 15) ^ a
-  a = a &+ b
-  b = rotate(b, 26) ^ a
-  a = a &+ b
-  b = rotate(b, 6) ^ a
+  fourRounds(&a, &b, 13, 15, 26, 6)
   a = a &+ k0
   b = b &+ k1 &+ VectorBits(repeating: 3)
   a = a &+ b
