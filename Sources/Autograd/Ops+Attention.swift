@@ -1,19 +1,20 @@
 import Kernels
 import VectorLoops
 
-/// Returns causal multi-head attention over packed histories: see `PackedAttention`.
+/// Returns multi-head attention over packed histories: see `PackedAttention`.
 ///
 /// - Shapes: `query`, `key`, `value` and the result are `[tokens, dim]`; history s owns rows
 ///   `offsets[s] ..< offsets[s + 1]`.
-public func causalAttention(
-  query: Tensor, key: Tensor, value: Tensor, heads: Int, offsets: [Int], dropout: Float = 0,
-  maximalLength: Int, on pass: Pass
+public func softmaxAttention(
+  query: Tensor, key: Tensor, value: Tensor, heads: Int, offsets: [Int], isCausal: Bool = true,
+  dropout: Float = 0, maximalLength: Int, on pass: Pass
 ) -> Tensor {
   let (tokens, dim) = (query.rows, query.columns)
-  precondition(offsets.last == tokens, "causalAttention: offsets do not end at \(tokens)")
+  precondition(offsets.last == tokens, "softmaxAttention: offsets do not end at \(tokens)")
   let randomKey = pass.nextKey(probability: dropout)
   let attention = PackedAttention(
-    heads: heads, dim: dim, offsets: offsets, dropout: randomKey == nil ? 0 : dropout,
+    heads: heads, dim: dim, offsets: offsets, isCausal: isCausal,
+    dropout: randomKey == nil ? 0 : dropout,
     key: randomKey ?? RandomKey(seed: 0, step: 0, op: 0), firstToken: pass.firstToken,
     maximalLength: maximalLength)
   let y = Tensor(shape: [tokens, dim])

@@ -1,7 +1,7 @@
 public import VectorLoops
 
-/// Causal multi-head attention over packed histories: for each history and head,
-/// softmax(scale * q k^T) v, where position t sees positions 0 ... t of its own history.
+/// Multi-head attention over packed histories: for each history and head, softmax(scale * q k^T) v,
+/// where position t sees positions 0 ... t of its own history, or all of it where not causal.
 ///
 /// Rows of scores live in tiles of 64, so memory grows with the longest history, never with its
 /// square. Dropout on the probabilities takes element (t, j) of head h in the stream of `key` to be
@@ -11,6 +11,7 @@ public struct PackedAttention {
   public let dim: Int
   /// `offsets[s] ..< offsets[s + 1]` are the rows of history s.
   public let offsets: [Int]
+  public let isCausal: Bool
   public let dropout: Float
   public let key: RandomKey
   /// The number of the first token in its batch, so that dropout does not depend on how a batch is
@@ -20,13 +21,14 @@ public struct PackedAttention {
   public let maximalLength: Int
 
   public init(
-    heads: Int, dim: Int, offsets: [Int], dropout: Float = 0,
+    heads: Int, dim: Int, offsets: [Int], isCausal: Bool = true, dropout: Float = 0,
     key: RandomKey = RandomKey(seed: 0, step: 0, op: 0), firstToken: Int = 0, maximalLength: Int
   ) {
     precondition(heads > 0 && dim % heads == 0, "attention: \(heads) heads do not divide \(dim)")
     self.heads = heads
     self.dim = dim
     self.offsets = offsets
+    self.isCausal = isCausal
     self.dropout = dropout
     self.key = key
     self.firstToken = firstToken
@@ -44,20 +46,18 @@ public struct PackedAttention {
 
   /// Queries from `q`, keys and values from `k` and `v`; all `[tokens, dim]`.
   public func forward(q: Matrix, k: Matrix, v: Matrix, into y: Matrix, logSums: Output?) {
-    forEachTile { h, rows, first, count in
-      let history = rows.lowerBound
+    forEachTile { h, history, first, count, seen in
       let (qs, ks, vs) = (
-        part(q, h, history + first, count), part(k, h, history, first + count),
-        part(v, h, history, first + count)
+        part(q, h, history + first, count), part(k, h, history, seen), part(v, h, history, seen)
       )
-      let scores = Buffer(count: count * (first + count) + count)
-      let p = Matrix(scores, rows: count, columns: first + count)
+      let scores = Buffer(count: count * seen + count)
+      let p = Matrix(scores, rows: count, columns: seen)
       let sums =
-        logSums.map { $0 + h * q.rows + history + first } ?? scores.pointer + count
-        * (first + count)
+        logSums.map { $0 + h * q.rows + history + first } ?? scores.pointer + count * seen
       gemm(qs, ks, transposeB: true, into: p)
       loops.causalSoftmax(
-        p.pointer, rows: count, columns: p.columns, first: first, scale: scale, logSums: sums)
+        p.pointer, rows: count, columns: seen, first: isCausal ? first : seen, scale: scale,
+        logSums: sums)
       if dropout > 0 { drop(p, h, history + first) }
       gemm(p, vs, into: part(y, h, history + first, count))
     }
@@ -97,11 +97,9 @@ public struct PackedAttention {
     dv: Matrix
   ) {
     let shifts = Buffer(count: Self.tile)
-    forEachTile { h, rows, first, count in
-      let (history, seen) = (rows.lowerBound, first + count)
+    forEachTile { h, history, first, count, seen in
       let (qs, ks, vs) = (
-        part(q, h, history + first, count), part(k, h, history, seen),
-        part(v, h, history, seen)
+        part(q, h, history + first, count), part(k, h, history, seen), part(v, h, history, seen)
       )
       let dys = part(dy, h, history + first, count)
       let ys = part(y, h, history + first, count)
@@ -115,7 +113,7 @@ public struct PackedAttention {
       let dp = Matrix(scratch, from: count * seen, rows: count, columns: seen)
       gemm(qs, ks, transposeB: true, into: p)
       loops.causalProbabilities(
-        p.pointer, rows: count, columns: seen, first: first, scale: scale,
+        p.pointer, rows: count, columns: seen, first: isCausal ? first : seen, scale: scale,
         logSums: logSums + h * q.rows + history + first)
       gemm(dys, vs, transposeB: true, into: dp)
       if dropout > 0 {
@@ -135,13 +133,15 @@ public struct PackedAttention {
     }
   }
 
-  /// Calls `body` with a head, the rows of a history, and a tile of its queries.
-  private func forEachTile(_ body: (Int, Range<Int>, Int, Int) -> Void) {
+  /// Calls `body` with a head, the first row of a history, the first and the number of a tile of its
+  /// queries, and how many of its keys they see.
+  private func forEachTile(_ body: (Int, Int, Int, Int, Int) -> Void) {
     for s in 0..<(offsets.count - 1) {
-      let rows = offsets[s]..<offsets[s + 1]
-      for h in 0..<heads where !rows.isEmpty {
-        for first in stride(from: 0, to: rows.count, by: Self.tile) {
-          body(h, rows, first, min(Self.tile, rows.count - first))
+      let length = offsets[s + 1] - offsets[s]
+      for h in 0..<heads {
+        for first in stride(from: 0, to: length, by: Self.tile) {
+          let count = min(Self.tile, length - first)
+          body(h, offsets[s], first, count, isCausal ? first + count : length)
         }
       }
     }

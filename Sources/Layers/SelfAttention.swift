@@ -2,22 +2,32 @@ public import Autograd
 public import Interactions
 import Kernels
 
-/// Causal multi-head self-attention over packed histories (Vaswani et al., 2017), with an output
-/// map.
+/// What a position takes from the others of its history.
+public enum AttentionKind: Sendable {
+  /// A softmax over itself and what came before.
+  case softmax
+  /// A softmax over the whole history.
+  case full
+}
+
+/// Multi-head self-attention over packed histories (Vaswani et al., 2017), with an output map.
 public struct SelfAttention: Module {
   /// Rows: all queries, all keys, all values; head h owns `dim / heads` of each.
   let qkv: Linear
   let output: Linear
+  let kind: AttentionKind
   let heads: Int
   let dim: Int
   let dropout: Float
   let maximalLength: Int
 
   public init(
-    dim: Int, heads: Int, dropout: Float, maximalLength: Int, using initializer: inout Initializer
+    _ kind: AttentionKind, dim: Int, heads: Int, dropout: Float, maximalLength: Int,
+    using initializer: inout Initializer
   ) {
     qkv = Linear(dim, 3 * dim, using: &initializer)
     output = Linear(dim, dim, using: &initializer)
+    self.kind = kind
     self.heads = heads
     self.dim = dim
     self.dropout = dropout
@@ -59,9 +69,9 @@ public struct SelfAttention: Module {
   private func attend(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, _ batch: PackedBatch, on pass: Pass
   ) -> Tensor {
-    let mixed = causalAttention(
-      query: q, key: k, value: v, heads: heads, offsets: batch.offsets, dropout: dropout,
-      maximalLength: maximalLength, on: pass)
+    let mixed = softmaxAttention(
+      query: q, key: k, value: v, heads: heads, offsets: batch.offsets,
+      isCausal: kind == .softmax, dropout: dropout, maximalLength: maximalLength, on: pass)
     return output(mixed, on: pass)
   }
 }

@@ -1,6 +1,6 @@
 public import Autograd
 public import Interactions
-import Layers
+public import Layers
 public import VectorLoops
 
 /// Scores the next item of a history with causal self-attention.
@@ -8,16 +8,7 @@ public import VectorLoops
 /// Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. The post-norm form is
 /// RecBole's.
 public struct SASRec: SequentialModel {
-  /// Where the layer norms stand.
-  public enum Norm: String, Sendable, CaseIterable {
-    /// After each residual sum (RecBole).
-    case post
-    /// Before each map, and once at the end.
-    case pre
-    /// Before the queries alone, whose normalised form is the residual, and once at the end (the
-    /// authors' code).
-    case query
-  }
+  public typealias Norm = TransformerBlock.Norm
 
   public struct Configuration: Sendable {
     public var items: Int
@@ -46,7 +37,7 @@ public struct SASRec: SequentialModel {
   let itemEmbedding: Parameter  // [items, dim]
   let positionEmbedding: Parameter  // [maxLength, dim]
   let embeddingNorm: LayerNorm?  // post-norm only
-  let blocks: [Block]
+  let blocks: [TransformerBlock]
   let finalNorm: LayerNorm?  // not with post-norm
   let outputEmbedding: Parameter?  // [items, dim], where not tied
 
@@ -60,7 +51,7 @@ public struct SASRec: SequentialModel {
     initializer.normal(positionEmbedding)
     let isPost = c.norm == .post
     embeddingNorm = isPost ? LayerNorm(c.dim, epsilon: c.normEpsilon) : nil
-    blocks = (0..<c.blocks).map { _ in Block(c, using: &initializer) }
+    blocks = (0..<c.blocks).map { _ in TransformerBlock(c.block, using: &initializer) }
     finalNorm = isPost ? nil : LayerNorm(c.dim, epsilon: c.normEpsilon)
     outputEmbedding = c.tied ? nil : Parameter(shape: [c.items, c.dim])
     if let outputEmbedding { initializer.normal(outputEmbedding) }
@@ -71,18 +62,13 @@ public struct SASRec: SequentialModel {
   public var outputTable: Tensor { (outputEmbedding ?? itemEmbedding).value }
 
   public func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor {
-    var x = embed(batch, on: pass)
-    for block in blocks { x = block(x, batch, on: pass) }
+    let x = blocks.encode(embed(batch, on: pass), batch, on: pass)
     return finalNorm?(x, on: pass) ?? x
   }
 
   public func encodeLast(_ batch: PackedBatch) -> Tensor {
     let pass = Pass.inference
-    var x = embed(batch, on: pass)
-    for block in blocks.dropLast() { x = block(x, batch, on: pass) }
-    // Only the last position of the last block is read, so only its queries and feed-forward are
-    // computed.
-    x = blocks.last?.last(x, batch, on: pass) ?? gather(x, rows: batch.lastTokens, on: pass)
+    let x = blocks.encodeLast(embed(batch, on: pass), batch, on: pass)
     return finalNorm?(x, on: pass) ?? x
   }
 
@@ -98,76 +84,7 @@ public struct SASRec: SequentialModel {
   public func cost(length: Int) -> Cost {
     let c = configuration
     let n = min(max(length, 1), c.maxLength)
-    let attention = 2 * n * n * c.dim
-    let maps = n * (4 * c.dim * c.dim + 2 * c.dim * c.innerDim)
-    // The last block: keys and values of all positions, the rest of the last one alone.
-    let last = n * 2 * c.dim * c.dim + 2 * c.dim * c.dim + 2 * c.dim * c.innerDim + 2 * n * c.dim
-    let macs = max(0, c.blocks - 1) * (attention + maps) + (c.blocks > 0 ? last : 0)
-    return Cost(parameters: parameterCount, macs: macs)
-  }
-
-  /// Attention, then a feed-forward map, each with a residual.
-  struct Block: Module {
-    let attentionNorm: LayerNorm
-    let attention: SelfAttention
-    let feedForwardNorm: LayerNorm
-    let feedForward: FeedForward
-    let norm: Norm
-    let dropout: Float
-
-    init(_ c: Configuration, using initializer: inout Initializer) {
-      attentionNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
-      attention = SelfAttention(
-        dim: c.dim, heads: c.heads, dropout: c.attentionDropout, maximalLength: c.maxLength,
-        using: &initializer)
-      feedForwardNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
-      feedForward = FeedForward(
-        dim: c.dim, innerDim: c.innerDim, activation: c.activation, innerDropout: c.innerDropout,
-        using: &initializer)
-      norm = c.norm
-      dropout = c.dropout
-    }
-
-    /// - Shapes: `x` and the result are `[tokens, dim]`.
-    func callAsFunction(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
-      switch norm {
-      case .post:
-        return finish(x, attention(x, batch, on: pass), on: pass)
-      case .pre:
-        return finish(x, attention(attentionNorm(x, on: pass), batch, on: pass), on: pass)
-      case .query:
-        let q = attentionNorm(x, on: pass)
-        return finish(q, attention(queries: q, keys: x, batch, on: pass), on: pass)
-      }
-    }
-
-    /// The same for the last position of each history alone.
-    ///
-    /// - Shapes: `x` is `[tokens, dim]`, the result is `[histories, dim]`.
-    func last(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
-      let keys = norm == .pre ? attentionNorm(x, on: pass) : x
-      let newest = gather(x, rows: batch.lastTokens, on: pass)
-      let queries = norm == .post ? newest : attentionNorm(newest, on: pass)
-      let mixed = attention.last(queries: queries, keys: keys, batch, on: pass)
-      return finish(norm == .query ? queries : newest, mixed, on: pass)
-    }
-
-    /// What follows the attention, on any rows.
-    private func finish(_ x: Tensor, _ mixed: Tensor, on pass: Pass) -> Tensor {
-      let s = residual(x, mixed, dropout: dropout, on: pass)
-      switch norm {
-      case .post:
-        let s = attentionNorm(s, on: pass)
-        return feedForwardNorm(
-          residual(s, feedForward(s, on: pass), dropout: dropout, on: pass), on: pass)
-      case .pre:
-        let z = feedForwardNorm(s, on: pass)
-        return residual(s, feedForward(z, on: pass), dropout: dropout, on: pass)
-      case .query:
-        let z = feedForwardNorm(s, on: pass)
-        return residual(z, feedForward(z, on: pass), dropout: dropout, on: pass)
-      }
-    }
+    return Cost(parameters: parameterCount, macs: c.block.macs(blocks: c.blocks, length: n))
   }
 }
 
@@ -195,12 +112,20 @@ extension SASRec.Configuration {
     seed = try fields.seed("seed")
   }
 
+  var block: TransformerBlock.Configuration {
+    var block = TransformerBlock.Configuration(
+      dim: dim, innerDim: innerDim, heads: heads, maximalLength: maxLength)
+    (block.dropout, block.attentionDropout, block.innerDropout) =
+      (dropout, attentionDropout, innerDropout)
+    (block.norm, block.activation, block.normEpsilon) = (norm, activation, normEpsilon)
+    return block
+  }
+
   /// The numbers that the weights hold; large sizes overflow to nil.
   var weightCount: Int? {
-    let perBlock = 4 * dim * dim + 2 * dim * innerDim + innerDim + 9 * dim
     let (tables, overflow) = (items * (tied ? 1 : 2) + maxLength).multipliedReportingOverflow(
       by: dim)
-    return overflow ? nil : tables + blocks * perBlock + 2 * dim
+    return overflow ? nil : tables + blocks * block.weightCount + 2 * dim
   }
 }
 

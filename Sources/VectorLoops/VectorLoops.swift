@@ -114,7 +114,8 @@ public protocol VectorLoops: Sendable {
   func crossEntropyLoss(_ logits: Input, count: Int, target: Int, smoothing: Float) -> Float
 
   /// Replaces each row of scores by softmax(scale * x) over its first `first + r + 1` columns and
-  /// zeroes the rest. Writes log(sum(exp(scale * x))) of each row to `logSums`.
+  /// zeroes the rest; from `first` = `columns` on, every row is whole. Writes log(sum(exp(scale *
+  /// x))) of each row to `logSums`.
   func causalSoftmax(
     _ x: Output, rows: Int, columns: Int, first: Int, scale: Float, logSums: Output)
 

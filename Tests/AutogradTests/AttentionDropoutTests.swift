@@ -10,11 +10,12 @@ import _TestSupport
   private let dim = 6
 
   private func attend(
-    _ q: Tensor, _ k: Tensor, _ v: Tensor, _ key: RandomKey?, on tape: Tape? = nil
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, _ key: RandomKey?, isCausal: Bool = true,
+    on tape: Tape? = nil
   ) -> Tensor {
-    causalAttention(
-      query: q, key: k, value: v, heads: 2, offsets: offsets, dropout: 0.3, maximalLength: 72,
-      on: Pass(tape: tape, dropoutKey: key))
+    softmaxAttention(
+      query: q, key: k, value: v, heads: 2, offsets: offsets, isCausal: isCausal, dropout: 0.3,
+      maximalLength: 72, on: Pass(tape: tape, dropoutKey: key))
   }
 
   private func inputs() -> [Tensor] {
@@ -45,11 +46,12 @@ import _TestSupport
     #expect(mean.indices.allSatisfy { abs(mean[$0] - Double(plain[$0])) < 5 * deviation })
   }
 
-  @Test func gradientsGoThroughTheMaskOfTheForwardPass() throws {
+  @Test(arguments: [true, false])
+  func gradientsGoThroughTheMaskOfTheForwardPass(isCausal: Bool) throws {
     let x = inputs()
     let cotangent = randomFloats(80 * dim, seed: 43)
     let tape = Tape()
-    let y = attend(x[0], x[1], x[2], key, on: tape)
+    let y = attend(x[0], x[1], x[2], key, isCausal: isCausal, on: tape)
     tape.backward(from: y, cotangent: cotangent)
     func product(_ a: [Float], _ b: [Float]) -> Double {
       zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) }
@@ -61,7 +63,8 @@ import _TestSupport
         var moved = x
         moved[i] = leaf(
           zip(x[i].values, direction).map { $0 + step * $1 }, shape: [80, dim])
-        return product(cotangent, attend(moved[0], moved[1], moved[2], key).values)
+        let y = attend(moved[0], moved[1], moved[2], key, isCausal: isCausal)
+        return product(cotangent, y.values)
       }
       let step: Float = 0x1p-7
       let numeric = (slope(step) - slope(-step)) / Double(2 * step)
@@ -70,15 +73,16 @@ import _TestSupport
     }
   }
 
-  @Test func masksDoNotDependOnHowHistoriesAreDivided() throws {
+  @Test(arguments: [true, false])
+  func masksDoNotDependOnHowHistoriesAreDivided(isCausal: Bool) throws {
     let x = inputs()
     let cotangent = randomFloats(80 * dim, seed: 46)
     func run(_ rows: Range<Int>, _ offsets: [Int]) throws -> (y: [Float], gradients: [[Float]]) {
       let parts = x.map { leaf(Array($0.block(rows: rows).values), shape: [rows.count, dim]) }
       let tape = Tape()
-      let y = causalAttention(
-        query: parts[0], key: parts[1], value: parts[2], heads: 2, offsets: offsets, dropout: 0.3,
-        maximalLength: 72,
+      let y = softmaxAttention(
+        query: parts[0], key: parts[1], value: parts[2], heads: 2, offsets: offsets,
+        isCausal: isCausal, dropout: 0.3, maximalLength: 72,
         on: Pass(tape: tape, dropoutKey: key, firstToken: rows.lowerBound))
       tape.backward(
         from: y, cotangent: Array(cotangent[(rows.lowerBound * dim)..<(rows.upperBound * dim)]))

@@ -55,7 +55,7 @@ import _TestSupport
     try check(c, .attention) { x, pass in
       let qkv = try x("qkv")
       let dim = qkv.columns / 3
-      return causalAttention(
+      return softmaxAttention(
         query: qkv.block(columns: 0..<dim), key: qkv.block(columns: dim..<(2 * dim)),
         value: qkv.block(columns: (2 * dim)..<(3 * dim)), heads: heads, offsets: offsets,
         maximalLength: longest, on: pass)

@@ -76,4 +76,35 @@ import _TestSupport
     }
     expectSameBits(apart.values, together.values, "attention by history")
   }
+
+  @Test func withoutAMaskEachPositionSeesWhatTheLastOneSees() {
+    let (dim, tokens) = (6, 130)
+    let inputs = Inputs(tokens: tokens, dim: dim)
+    /// The attention of one history whose tokens stand in another order.
+    func attend(_ order: [Int], isCausal: Bool) -> [Float] {
+      let parts = (0..<3).map { i in
+        Guarded(order.flatMap { t in (0..<dim).map { inputs.part(i).row(t)[$0] } })
+      }
+      let y = Guarded(count: tokens * dim)
+      let (q, k, v) = (parts[0], parts[1], parts[2])
+      func matrix(_ x: Guarded) -> Matrix { Matrix(x.pointer, rows: tokens, columns: dim) }
+      PackedAttention(
+        heads: 2, dim: dim, offsets: [0, tokens], isCausal: isCausal, maximalLength: tokens
+      ).forward(q: matrix(q), k: matrix(k), v: matrix(v), into: matrix(y), logSums: nil)
+      #expect(y.isIntact)
+      return y.values
+    }
+    let found = attend(Array(0..<tokens), isCausal: false)
+    for t in [0, 1, 63, 64, 127, 128, 129] {
+      // With token t at the end, causal attention sees all of the history there.
+      let order = (0..<tokens).filter { $0 != t } + [t]
+      let expected = attend(order, isCausal: true).suffix(dim).map { Double($0) }
+      expectClose(
+        Array(found[(t * dim)..<((t + 1) * dim)]), expected, .attention, "position \(t)")
+    }
+  }
+}
+
+extension Matrix {
+  fileprivate func row(_ r: Int) -> UnsafeMutablePointer<Float> { pointer + r * stride }
 }
