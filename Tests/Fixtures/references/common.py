@@ -1,0 +1,280 @@
+"""What the references share: random numbers, layers, the frame of a model's case, JSON."""
+
+import json
+import re
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erfc
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_enable_x64", True)
+
+# Random numbers
+
+
+def generator(name):
+    """Return the random generator of a case: its name is the seed, so cases stay as they are."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def normal(rng, *shape, std=1.0, mean=0.0):
+    """Return normal numbers that float32 represents, held in float64."""
+    return (mean + std * rng.standard_normal(shape)).astype(np.float32).astype(np.float64)
+
+
+def uniform(rng, *shape, low=0.0, high=1.0):
+    """Return uniform numbers that float32 represents, held in float64."""
+    return rng.uniform(low, high, shape).astype(np.float32).astype(np.float64)
+
+
+# Packed rows
+
+
+def cumulative(lengths):
+    """Return the offsets of packed rows."""
+    return np.concatenate([[0], np.cumsum(list(lengths))])
+
+
+def pack(rows):
+    """Return rows of item numbers as JSON packs them."""
+    return {"items": np.concatenate(rows).tolist(), "offsets": cumulative(map(len, rows)).tolist()}
+
+
+def unpack(packed):
+    """Return the rows of what ``pack`` made."""
+    return np.split(np.array(packed["items"]), packed["offsets"][1:-1])
+
+
+def last_rows(rows):
+    """Return the number of the last token of each packed row."""
+    return cumulative(map(len, rows))[1:] - 1
+
+
+def newest(rows, count):
+    """Return the newest ``count`` items of each row."""
+    return [row[-count:] for row in rows]
+
+
+def positions(rows):
+    """Return the place of every packed token in its row, from the oldest."""
+    return np.concatenate([np.arange(len(row)) for row in rows])
+
+
+# Layers
+
+
+def gelu(x):
+    """Exact GELU, x Phi(x) (Hendrycks and Gimpel, 2016); erfc keeps the left tail accurate."""
+    return 0.5 * x * erfc(-x / np.sqrt(2))
+
+
+def silu(x):
+    """SiLU, x sigmoid(x) (Elfwing et al., 2018)."""
+    return x * jax.nn.sigmoid(x)
+
+
+def relu(x):
+    """max(x, 0)."""
+    note_kink(x)
+    return jnp.maximum(x, 0)
+
+
+ACTIVATIONS = {"gelu": gelu, "relu": relu, "silu": silu}
+
+KINKS = []
+
+
+def note_kink(distance):
+    """Remember how near values come to where a formula has no derivative."""
+    if not isinstance(distance, jax.core.Tracer):
+        KINKS.append(float(jnp.abs(distance).min()))
+
+
+def linear(x, weight, bias=0.0):
+    """Linear map x W^T + b, weights stored as PyTorch stores them."""
+    return x @ weight.T + bias
+
+
+def layer_norm(x, weight, bias, epsilon):
+    """Layer normalisation over the last axis, population variance (Ba et al., 2016)."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    return weight * centred / jnp.sqrt(variance + epsilon) + bias
+
+
+def causal_attention(qkv, offsets, heads):
+    """Scaled dot-product attention (Vaswani et al., 2017) inside each packed sequence.
+
+    Columns of ``qkv``: all queries, all keys, all values; a head owns adjacent columns of each.
+    A query sees the keys at or before its own position.
+    """
+    width = qkv.shape[1] // 3 // heads
+    query, key, value = jnp.moveaxis(qkv.reshape(len(qkv), 3, heads, width), 1, 0)
+    sequence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    visible = np.tril(sequence[:, None] == sequence)
+    scores = jnp.einsum("ihc,jhc->hij", query, key) / np.sqrt(width)
+    weights = jax.nn.softmax(jnp.where(visible, scores, -jnp.inf), axis=-1)
+    return jnp.einsum("hij,jhc->ihc", weights, value).reshape(len(qkv), -1)
+
+
+def cross_entropy(scores, targets, label_smoothing=0.0):
+    """Mean over rows of the cross-entropy over all items.
+
+    Smoothing s makes the target (1 - s) one-hot + s / items (Szegedy et al., 2016, section 7).
+    """
+    log_p = jax.nn.log_softmax(scores, axis=1)
+    hit = log_p[np.arange(len(targets)), targets]
+    return -jnp.mean((1 - label_smoothing) * hit + label_smoothing * log_p.mean(axis=1))
+
+
+# Cases of models
+
+
+def norm_shapes(name, width):
+    """Name and shape of the parameters of a layer norm."""
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def linear_shapes(name, inputs, outputs):
+    """Name and shape of the parameters of a linear map."""
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def apply_norm(p, name, x, epsilon):
+    """Return the layer norm whose parameters have this name."""
+    return layer_norm(x, p[f"{name}.weight"], p[f"{name}.bias"], epsilon)
+
+
+def apply_linear(p, name, x):
+    """Return the linear map whose parameters have this name."""
+    return linear(x, p[f"{name}.weight"], p[f"{name}.bias"])
+
+
+def random_parameters(rng, shapes):
+    """Normal parameters of spread 0.3, norm weights around one: nothing is degenerate."""
+    return {
+        name: normal(rng, *shape, std=0.3, mean=float(bool(re.search(r"norm\w*(\.\d+)?\.weight$", name))))
+        for name, shape in shapes.items()
+    }
+
+
+def random_histories(rng, items, max_length):
+    """Histories of one item, two, about ``max_length`` and more; repeats, also in succession."""
+    lengths = [3, 1, max_length + 4, 2, max_length + 1, max_length - 1]
+    histories = [rng.integers(0, items, length) for length in lengths]
+    histories[2][-2] = histories[2][-4]
+    histories[4][1] = histories[4][0]
+    return histories
+
+
+def position_examples(histories, max_length):
+    """Examples whose every token predicts the next: the newest ``max_length`` of each history."""
+    windows = newest([h for h in histories if len(h) > 1], max_length + 1)
+    inputs, targets = [w[:-1] for w in windows], np.concatenate([w[1:] for w in windows])
+    return pack(inputs) | {"rows": list(range(len(targets))), "targets": targets.tolist()}
+
+
+def prefix_examples(histories, max_length):
+    """One example for each prefix that has a next item; the last token predicts it."""
+    ends = [(h, end) for h in histories for end in range(1, len(h))]
+    inputs = [h[max(0, end - max_length) : end] for h, end in ends]
+    targets = [int(h[end]) for h, end in ends]
+    return pack(inputs) | {"rows": last_rows(inputs).tolist(), "targets": targets}
+
+
+def model_case(
+    name, c, parameters, examples, histories, *, states, scores, recommend=None, features=None
+):
+    """Compute states, loss and gradients of ``examples``, and the scores for ``histories``.
+
+    ``states(p, rows of items, token numbers)`` gives the states at these tokens, ``scores(p,
+    states)`` the scores of all items, ``recommend(p, histories)`` the scores at inference; without
+    it, ``scores`` after the newest ``max_length`` items. Parameters whose name ends in ``mean`` or
+    ``variance`` are not trained.
+    """
+    p = {key: jnp.asarray(value) for key, value in parameters.items()}
+    inputs, rows = unpack(examples), np.array(examples["rows"])
+    targets = np.array(examples["targets"])
+    fixed = {key: value for key, value in p.items() if re.search(r"(mean|variance)$", key)}
+    trained = {key: value for key, value in p.items() if key not in fixed}
+
+    @jax.jit
+    def loss_of(trained):
+        p = trained | fixed
+        return cross_entropy(scores(p, states(p, inputs, rows)), targets)
+
+    KINKS.clear()
+    hidden = states(p, inputs, rows)
+    assert min(KINKS, default=1.0) > 1e-3, f"{name}: a kink is near"
+    loss, gradients = jax.value_and_grad(loss_of)(trained)
+    check_gradients(name, loss_of, trained, gradients)
+    if recommend is None:
+        recent = newest(histories, c["max_length"])
+        final = scores(p, states(p, recent, last_rows(recent)))
+    else:
+        final = recommend(p, histories)
+    return {
+        "name": name,
+        "configuration": c,
+        "parameters": parameters,
+        **({} if features is None else {"features": features}),
+        "examples": examples,
+        "hidden": hidden,
+        "loss": float(loss),
+        "gradients": gradients,
+        "histories": pack(histories),
+        "scores": final,
+    }
+
+
+def check_gradients(name, loss_of, parameters, gradients):
+    """Compare the gradient along a random direction with a central difference of the loss."""
+    rng = generator(f"direction {name}")
+    direction = {key: rng.standard_normal(value.shape) for key, value in parameters.items()}
+
+    def loss_at(step):
+        moved = {key: value + step * direction[key] for key, value in parameters.items()}
+        return float(loss_of({key: jnp.asarray(value) for key, value in moved.items()}))
+
+    slope = sum(np.sum(np.asarray(gradients[key]) * direction[key]) for key in direction)
+    np.testing.assert_allclose((loss_at(1e-5) - loss_at(-1e-5)) / 2e-5, slope, rtol=1e-6)
+
+
+# JSON
+
+
+def number(value):
+    """Format a float with ten significant digits, always with a point or an exponent."""
+    text = f"{0.0 if abs(value) < 1e-14 else value:.10g}"
+    return text if "." in text or "e" in text else text + ".0"
+
+
+def flat(values):
+    """Format numbers as a JSON list on one line."""
+    texts = (number(v) if isinstance(v, float) else json.dumps(v) for v in values)
+    return f"[{','.join(texts)}]"
+
+
+def render(value, indent=""):
+    """Format nested dictionaries and lists as JSON, each array on a line of its own."""
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        array = np.asarray(value)
+        assert np.isfinite(array).all()
+        return f'{{"shape":{flat(array.shape)},"values":{flat(array.ravel().tolist())}}}'
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, list) and not (value and isinstance(value[0], dict)):
+        return flat(value)
+    if not isinstance(value, dict | list) or not value:
+        return json.dumps(value)
+    inner = indent + " "
+    if isinstance(value, list):
+        parts, ends = [render(v, inner) for v in value], "[]"
+    else:
+        if all(type(v) in (str, int, float, bool) for v in value.values()):
+            return json.dumps(value)
+        parts, ends = [f"{json.dumps(k)}: {render(v, inner)}" for k, v in value.items()], "{}"
+    return ends[0] + ",".join(f"\n{inner}{part}" for part in parts) + f"\n{indent}{ends[1]}"
