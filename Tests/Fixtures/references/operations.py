@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .common import ACTIVATIONS, causal_attention, cross_entropy, layer_norm, linear
+from .recurrent import linear_recurrence
 
 
 def linear_activation(x, weight, bias, activation):
@@ -165,6 +166,7 @@ OPERATIONS = {
     "layer_norm": layer_norm,
     "residual_layer_norm": residual_layer_norm,
     "causal_attention": causal_attention,
+    "linear_recurrence": linear_recurrence,
     "gather": gather,
     "gather_rows": gather_rows,
     "scatter_rows": scatter_rows,

@@ -6,6 +6,7 @@ import numpy as np
 
 from .common import ACTIVATIONS, cumulative, gelu, generator, linear, normal
 from .operations import OPERATIONS, WITHOUT_GRADIENT, gbce_beta, metrics
+from .recurrent import random_recurrence
 
 
 def make_case(op, name, inputs, **attributes):
@@ -99,6 +100,20 @@ def attention_cases():
         yield make_case("causal_attention", name, inputs, heads=heads)
 
 
+def recurrence_cases():
+    """Recurrences over packed histories, long and of one token; memories short and long."""
+    for lengths, n, ring in [
+        ([1], 1, (0.3, 0.95)),
+        ([1, 2, 3, 31, 32, 33, 50], 3, (0.3, 0.95)),
+        ([4, 1, 3], 37, (0.3, 0.95)),
+        ([300], 2, (0.8, 0.99)),
+    ]:
+        rng = generator(f"linear recurrence {lengths} {n}")
+        inputs = {"x": normal(rng, sum(lengths), 2 * n), **random_recurrence(rng, n, *ring)}
+        name = f"lengths-{'-'.join(map(str, lengths))}-channels-{n}"
+        yield make_case("linear_recurrence", name, inputs | {"offsets": cumulative(lengths)})
+
+
 def row_cases():
     """Look-ups with repeats; gathers and scatters of distinct rows."""
     for n, d, count in [(1, 1, 3), (5, 3, 7), (11, 67, 5), (7, 16, 1), (13, 2, 131)]:
@@ -184,7 +199,7 @@ def metric_cases():
 def operation_cases():
     """Return all cases of operations."""
     groups = (linear_cases, pointwise_cases, norm_cases, attention_cases, row_cases, softmax_cases)
-    groups += (sampled_cases, optimiser_cases, metric_cases)
+    groups += (sampled_cases, optimiser_cases, metric_cases, recurrence_cases)
     check_known_values()
     cases = [case for group in groups for case in group()]
     assert len({case["name"] for case in cases}) == len(cases)

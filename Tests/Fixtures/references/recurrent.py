@@ -1,0 +1,191 @@
+"""LRURec and its linear recurrence."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .common import (
+    apply_linear,
+    apply_norm,
+    cumulative,
+    gelu,
+    generator,
+    linear_shapes,
+    model_case,
+    norm_shapes,
+    position_examples,
+    random_histories,
+    random_parameters,
+)
+
+
+def linear_recurrence(x, nu_log, theta_log, gamma_log, offsets):
+    """The linear recurrent unit's states h_t = lambda h_{t-1} + gamma x_t, zero at the start.
+
+    All complex, stored as real parts, then imaginary parts; lambda = exp(-exp(nu_log) +
+    i exp(theta_log)), gamma = exp(gamma_log) (Orvieto et al., 2023). Unrolled, so that each state
+    is its own sum over the tokens before it: h_t = sum of lambda^(t-s) gamma x_s.
+    """
+    n = len(nu_log)
+    driven = jnp.exp(gamma_log) * (x[:, :n] + 1j * x[:, n:])
+    sequence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    visible = np.tril(sequence[:, None] == sequence)[:, :, None]
+    token = np.arange(len(x))
+    distance = np.maximum(token[:, None] - token, 0)[:, :, None]
+    exponent = -jnp.exp(nu_log) + 1j * jnp.exp(theta_log)
+    powers = jnp.where(visible, jnp.exp(distance * exponent), 0)
+    h = jnp.einsum("tsn,sn->tn", powers, driven)
+    return jnp.concatenate([h.real, h.imag], axis=1)
+
+
+RECURRENCE = ("nu_log", "theta_log", "gamma_log")
+
+
+def ring(rng, n, ring_min, ring_max, max_phase):
+    """nu_log, theta_log and gamma_log of eigenvalues uniform by area on a ring.
+
+    gamma makes the states as large as white noise that comes in (Orvieto et al., 2023,
+    section 3.4).
+    """
+    area = np.clip(rng.random(n), 1e-6, 1 - 1e-6) * (ring_max**2 - ring_min**2) + ring_min**2
+    phase = max_phase * np.clip(rng.random(n), 1e-6, 1)
+    return {
+        "nu_log": np.log(-0.5 * np.log(area)),
+        "theta_log": np.log(phase),
+        "gamma_log": 0.5 * np.log(1 - area),
+    }
+
+
+def random_recurrence(rng, n, ring_min=0.3, ring_max=0.95):
+    """Eigenvalues on a ring; gamma a little off its start, so that it is seen to be a parameter."""
+    values = ring(rng, n, ring_min, ring_max, 2 * np.pi)
+    values["gamma_log"] = values["gamma_log"] + 0.2 * rng.standard_normal(n)
+    return {name: v.astype(np.float32).astype(np.float64) for name, v in values.items()}
+
+
+def lrurec_parameters(rng, c):
+    """Draw the parameters of LRURec; eigenvalues have moduli between 0.3 and 0.95."""
+    dim, n, inner = c["dim"], c["state_dim"], c["inner_dim"]
+    shapes = {"item_embedding": (c["items"], dim)} | norm_shapes("embedding_norm", dim)
+    for b in range(c["blocks"]):
+        name = f"blocks.{b}"
+        shapes |= {f"{name}.recurrence.{part}": (n,) for part in RECURRENCE}
+        shapes |= linear_shapes(f"{name}.recurrence.input", dim, 2 * n)
+        shapes |= linear_shapes(f"{name}.recurrence.output", 2 * n, dim)
+        shapes |= norm_shapes(f"{name}.recurrence_norm", dim)
+        shapes |= linear_shapes(f"{name}.feed_forward.expand", dim, inner)
+        shapes |= linear_shapes(f"{name}.feed_forward.contract", inner, dim)
+        shapes |= norm_shapes(f"{name}.feed_forward_norm", dim)
+    parameters = random_parameters(rng, shapes | {"output_bias": (c["items"],)})
+    for b in range(c["blocks"]):
+        drawn = random_recurrence(rng, n)
+        parameters |= {f"blocks.{b}.recurrence.{part}": drawn[part] for part in RECURRENCE}
+    return parameters
+
+
+def lrurec_encode(p, c, histories):
+    """States after every item of LRURec.
+
+    Yue et al., "Linear Recurrent Units for Sequential Recommendation", WSDM 2024. The input map
+    has the real rows of B first; the output map's columns are Re C, then -Im C: it gives Re(C h).
+    """
+    offsets, epsilon = cumulative(map(len, histories)), c["norm_epsilon"]
+    x = p["item_embedding"][np.concatenate(histories)]
+    x = apply_norm(p, "embedding_norm", x, epsilon)
+    for b in range(c["blocks"]):
+        name = f"blocks.{b}"
+        driven = apply_linear(p, f"{name}.recurrence.input", x)
+        logs = {part: p[f"{name}.recurrence.{part}"] for part in RECURRENCE}
+        h = linear_recurrence(driven, offsets=offsets, **logs)
+        y = apply_linear(p, f"{name}.recurrence.output", h)
+        x = apply_norm(p, f"{name}.recurrence_norm", y + x, epsilon)
+        inner = gelu(apply_linear(p, f"{name}.feed_forward.expand", x))
+        y = apply_linear(p, f"{name}.feed_forward.contract", inner)
+        x = apply_norm(p, f"{name}.feed_forward_norm", y + x, epsilon)
+    return x
+
+
+LRUREC_CONFIGURATION = {
+    "model": "lrurec",
+    "seed": 0,
+    "blocks": 2,
+    "dropout": 0.0,
+    "recurrence_dropout": 0.0,
+    "norm_epsilon": 1e-5,
+    "ring_min": 0.8,
+    "ring_max": 0.99,
+    "max_phase": 6.283185307179586,
+    "initial_std": 0.02,
+}
+
+LRUREC = {
+    "two-blocks": {"items": 13, "dim": 4, "state_dim": 8, "inner_dim": 16, "max_length": 6},
+    "one-block-narrow-state": {"items": 11, "dim": 6, "state_dim": 5, "inner_dim": 7}
+    | {"blocks": 1, "max_length": 5},
+    "three-blocks-long": {"items": 17, "dim": 5, "state_dim": 3, "inner_dim": 9}
+    | {"blocks": 3, "max_length": 37},
+}
+
+
+def lrurec_case(name, c):
+    """Build a case of LRURec."""
+    c = LRUREC_CONFIGURATION | c
+    rng = generator(f"lrurec {name}")
+    histories = random_histories(rng, c["items"], c["max_length"])
+    return model_case(
+        name,
+        c,
+        lrurec_parameters(rng, c),
+        position_examples(histories, c["max_length"]),
+        histories,
+        states=lambda p, rows, tokens: lrurec_encode(p, c, rows)[tokens],
+        scores=lambda p, h: h @ p["item_embedding"].T + p["output_bias"],
+    )
+
+
+def lrurec_cases():
+    """Return the cases of LRURec."""
+    check_recurrence()
+    check_ring()
+    return [lrurec_case(name, c) for name, c in LRUREC.items()]
+
+
+def check_recurrence():
+    """Compare with a recurrence worked out by hand: one channel, lambda = i / 2, C = 1 - 2i."""
+    x = jnp.array([[1.0, 0.0], [2.0, 0.0], [-1.0, 0.0]])
+    logs = {
+        "nu_log": jnp.array([np.log(np.log(2))]),
+        "theta_log": jnp.array([np.log(np.pi / 2)]),
+        "gamma_log": jnp.array([0.0]),
+    }
+
+    def states(x, logs):
+        return linear_recurrence(x, offsets=np.array([0, 3]), **logs)
+
+    def outputs(x, logs):
+        return states(x, logs) @ jnp.array([1.0, 2.0])
+
+    h = [[1, 0], [2, 0.5], [-1.25, 1]]
+    np.testing.assert_allclose(states(x, logs), h, atol=1e-14)
+    np.testing.assert_allclose(outputs(x, logs), [1, 3, 0.75], atol=1e-14)
+    gradients = jax.grad(lambda *inputs: outputs(*inputs).sum(), argnums=(0, 1))(x, logs)
+    np.testing.assert_allclose(gradients[0], [[1.75, 1], [2, 1.5], [1, 2]], atol=1e-14)
+    for name, value in {"nu_log": -1.7329, "theta_log": -3.9270, "gamma_log": 4.75}.items():
+        np.testing.assert_allclose(gradients[1][name], [value], atol=5e-5)
+
+
+def check_ring():
+    """Eigenvalues lie on the ring, uniform by area, and gamma^2 + |lambda|^2 = 1."""
+    low, high, n = 0.8, 0.99, 20_000
+    values = ring(generator("ring"), n, low, high, 1.5)
+    modulus = np.exp(-np.exp(values["nu_log"]))
+    assert low <= modulus.min() < low + 1e-3
+    assert high - 1e-3 < modulus.max() <= high
+    share = (np.sort(modulus) ** 2 - low**2) / (high**2 - low**2)
+    np.testing.assert_allclose(share, (np.arange(n) + 0.5) / n, atol=0.015)
+    phase = np.sort(np.exp(values["theta_log"])) / 1.5
+    np.testing.assert_allclose(phase, (np.arange(n) + 0.5) / n, atol=0.015)
+    np.testing.assert_allclose(np.exp(values["gamma_log"]) ** 2 + modulus**2, 1, rtol=1e-14)
+
+
+FILES = {"lrurec": lrurec_cases}
