@@ -11,6 +11,7 @@ from hypothesis import settings
 
 import elastirec as er
 
+MODELS = [er.SASRec, er.Popularity]
 SMALL = {"dim": 16, "inner_dim": 32, "blocks": 1, "max_length": 12, "learning_rate": 1e-2}
 
 

@@ -8,11 +8,9 @@ import re
 
 import numpy as np
 import pytest
-from conftest import SMALL, same_parameters
+from conftest import MODELS, SMALL, same_parameters
 
 import elastirec as er
-
-MODELS = [er.SASRec, er.Popularity]
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -26,14 +26,11 @@ from elastirec.metrics import check_names
 from elastirec.splits import Holdout
 
 _FIT_LOCK = threading.Lock()  # held for a moment, to see whether a model is being fitted
+MODELS: dict[str, type[Recommender]] = {}  # by the names that files have for them
 
 
-class Recommender(Parametrized, ABC):
-    """Learns from a log of interactions, and recommends items by their raw ids.
-
-    Follows scikit-learn's conventions: ``__init__`` only stores keyword arguments, ``fit`` checks
-    them, and what ``fit`` learns ends with an underscore. Many threads may ask one model at a
-    time; while one thread fits a model, others may not use it.
+class Learned:
+    """What ``fit`` leaves for everybody to read.
 
     Attributes
     ----------
@@ -52,13 +49,32 @@ class Recommender(Parametrized, ABC):
         The seed that ``fit`` used.
     """
 
-    n_jobs: int | None
     items_: NDArray[Any]
     users_: NDArray[Any]
     history_: list[dict[str, Any]]
     best_epoch_: int
     stopped_: str
     seed_: int
+
+
+class Recommender(Parametrized, Learned, ABC):
+    """Learns from a log of interactions, and recommends items by their raw ids.
+
+    Follows scikit-learn's conventions: ``__init__`` only stores keyword arguments, ``fit`` checks
+    them, and what ``fit`` learns ends with an underscore. Many threads may ask one model at a
+    time; while one thread fits a model, others may not use it.
+
+    Parameters
+    ----------
+    n_jobs : int or None, default=None
+        Threads; None for the cores that the process may use, -1 for all of them.
+    """
+
+    n_jobs: int | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        MODELS[cls.__name__] = cls
 
     @abstractmethod
     def fit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from elastirec.errors import ConfigError
@@ -47,3 +47,14 @@ def flag(name: str, value: Any) -> bool:
     if type(value).__name__ not in {"bool", "bool_"}:
         raise ConfigError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """Return a check that also lets None through."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def multiple(name: str, value: int, other: str, divisor: int) -> None:
+    """Raise a ConfigError unless ``value`` is a multiple of ``divisor``, the value of ``other``."""
+    if value % divisor:
+        raise ConfigError(f"{name} must be a multiple of {other}={divisor}, got {value}")

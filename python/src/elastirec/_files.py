@@ -57,8 +57,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    SASRec or Popularity
-        The model as it was saved.
+    Recommender
+        The model as it was saved, of the class that it had.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def to_bytes(model: Recommender) -> bytes:
     state = model._state()
     header = {
         "class": type(model).__name__,
-        "params": {name: _plain(name, value) for name, value in model.get_params().items()},
+        "params": _packed_params(model),
         "configuration": state.network.configuration,
         "library": state.library,
         "learned": {name: getattr(model, name) for name in _LEARNED if hasattr(model, name)},
@@ -113,14 +113,12 @@ def from_bytes(data: bytes) -> Recommender:
     ModelFileError
         If the bytes are damaged, contradict themselves or come from a newer version.
     """
-    from elastirec.popularity import Popularity
-    from elastirec.sasrec import SASRec
+    from elastirec._base import MODELS
 
     header, tensors = _read(data)
-    classes: dict[str, type[Recommender]] = {"SASRec": SASRec, "Popularity": Popularity}
     try:
-        kind = classes[header["class"]]
-        params = {name: header["params"][name] for name in kind._defaults()}
+        kind = MODELS[header["class"]]
+        params = {name: _unpacked(header["params"][name]) for name in kind._defaults()}
         learned = {name: value for name, value in header["learned"].items() if name in _LEARNED}
         state = _state(kind, header, tensors)
     except ModelFileError:
@@ -242,8 +240,23 @@ def _require(condition: bool, problem: str) -> None:
         raise _wrong(problem)
 
 
+def _packed_params(model: Recommender) -> dict[str, Any]:
+    """Return the parameters as JSON can hold them; a tuple becomes {"tuple": [...]}."""
+    packed: dict[str, Any] = {}
+    for name, value in model.get_params().items():
+        if model._parameters[name].is_sequence and isinstance(value, list | tuple):
+            values = [_plain(name, each) for each in value]
+            packed[name] = values if isinstance(value, list) else {"tuple": values}
+        else:
+            packed[name] = _plain(name, value)
+    return packed
+
+
+def _unpacked(value: Any) -> Any:
+    return tuple(value["tuple"]) if isinstance(value, dict) else value
+
+
 def _plain(name: str, value: Any) -> Any:
-    """Return a parameter as JSON can hold it."""
     plain = value.item() if isinstance(value, np.generic) else value
     if plain is not None and not isinstance(plain, bool | int | float | str):
         raise ConfigError(f"{name}={value!r} cannot be saved; it must be a number, text or None")

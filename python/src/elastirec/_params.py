@@ -1,14 +1,23 @@
-"""The promise of scikit-learn's estimators about their parameters, without needing scikit-learn."""
+"""The promise of scikit-learn's estimators about their parameters, without needing scikit-learn.
+
+A class declares each of its parameters once, as an attribute with a kind and a default, such as
+``dim: Size = 64``. The kind says what may be given: a Literal, bool, or an Annotated type that
+holds a check. ``__init__``, its signature, ``get_params`` and the checks come from there; what the
+docstring says of inherited parameters comes from the docstring of the class that declares them.
+"""
 
 from __future__ import annotations
 
-import functools
 import html
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Self
+from functools import partial
+from typing import Any, ClassVar, Literal, Self, dataclass_transform, get_args, get_origin
 
+from elastirec import _docstrings
+from elastirec._checks import choice, flag
 from elastirec.errors import ConfigError
 
 # What other libraries call the same things.
@@ -48,6 +57,32 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """What a class declares about a parameter."""
+
+    kind: Any  # without the check
+    check: Callable[[str, Any], Any] | None  # of the name and a value; None where others check it
+
+    @classmethod
+    def declared(cls, annotation: Any) -> Parameter:
+        """Return what an annotation says."""
+        if annotation is bool:
+            return cls(bool, flag)
+        if get_origin(annotation) is Literal:
+            return cls(annotation, partial(choice, allowed=get_args(annotation)))
+        kind, *checks = (
+            get_args(annotation) if hasattr(annotation, "__metadata__") else [annotation]
+        )
+        return cls(kind, checks[0] if checks else None)
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether several values may be given."""
+        return any(get_origin(kind) is Sequence for kind in (self.kind, *get_args(self.kind)))
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
 class Parametrized:
     """Has keyword parameters that ``__init__`` only stores.
 
@@ -55,16 +90,40 @@ class Parametrized:
     TypeError that suggests the nearest name.
     """
 
+    _parameters: ClassVar[Mapping[str, Parameter]] = {}  # a class's own first
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "__init__" in vars(cls):
-            setattr(cls, "__init__", _naming_unknown(vars(cls)["__init__"]))  # noqa: B010
+        own = {
+            name: Parameter.declared(annotation)
+            for name, annotation in inspect.get_annotations(cls, eval_str=True).items()
+            if not name.startswith("_")
+        }
+        inherited = {name: p for name, p in cls._parameters.items() if name not in own}
+        cls._parameters = {**own, **inherited}
+        cls.__doc__ = _docstrings.with_inherited(cls, cls._defaults())
+        setattr(cls, "__init__", _initializer(cls))  # noqa: B010
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
         """Return the parameters of ``__init__`` with their defaults."""
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return {parameter.name: parameter.default for parameter in parameters}
+        return {name: getattr(cls, name) for name in cls._parameters}
+
+    def _checked(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return parameters as plain values.
+
+        Raises
+        ------
+        ConfigError
+            If one is out of range; the message names it, its value and what is allowed.
+        """
+        values = {}
+        for name in names:
+            check = self._parameters[name].check
+            values[name] = (
+                getattr(self, name) if check is None else check(name, getattr(self, name))
+            )
+        return values
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters with their present values.
@@ -132,15 +191,29 @@ def _unknown(owner: str, name: str, names: Iterable[str]) -> str:
     return f"{owner} has no parameter {name!r}{hint}"
 
 
-def _naming_unknown(init: Callable[..., None]) -> Callable[..., None]:
-    """Wrap an ``__init__`` so that an unknown keyword is answered with the nearest known one."""
-    known = [name for name in inspect.signature(init).parameters if name != "self"]
+def _initializer(owner: type[Parametrized]) -> Callable[..., None]:
+    """Return an ``__init__`` that stores keywords and answers unknown ones with the nearest."""
+    defaults = owner._defaults()
 
-    @functools.wraps(init)
-    def checked(self: Any, *args: Any, **params: Any) -> None:
+    def __init__(self: Any, **params: Any) -> None:  # noqa: N807
+        """Store the parameters, which the class describes; ``fit`` checks them."""
         for name in params:
-            if name not in known:
-                raise TypeError(_unknown(type(self).__name__, name, known))
-        init(self, *args, **params)
+            if name not in defaults:
+                raise TypeError(_unknown(type(self).__name__, name, defaults))
+        vars(self).update({**defaults, **params})
 
-    return checked
+    keywords = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults[name],
+            annotation=inspect.formatannotation(parameter.kind),
+        )
+        for name, parameter in owner._parameters.items()
+    ]
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    signature = inspect.Signature([me, *keywords], return_annotation="None")
+    setattr(__init__, "__signature__", signature)  # noqa: B010
+    __init__.__qualname__ = f"{owner.__qualname__}.__init__"
+    __init__.__module__ = owner.__module__
+    return __init__

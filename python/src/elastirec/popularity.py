@@ -21,11 +21,6 @@ from elastirec.splits import Holdout
 class Popularity(Recommender):
     """Scores each item by how often the log holds it; the yardstick for other models.
 
-    Parameters
-    ----------
-    n_jobs : int or None, default=None
-        Threads; None for the cores that the process may use, -1 for all of them.
-
     Examples
     --------
     >>> log = Interactions({"user": [1, 1, 2], "item": ["tea", "milk", "tea"]})
@@ -33,9 +28,6 @@ class Popularity(Recommender):
     >>> items.tolist(), scores.tolist()
     ([['tea', 'milk']], [[2.0, 1.0]])
     """
-
-    def __init__(self, *, n_jobs: int | None = None) -> None:
-        self.n_jobs = n_jobs
 
     def fit(
         self,

@@ -1,0 +1,22 @@
+"""Kinds of parameters: the type of a value, with the check of what is allowed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from elastirec._checks import integer, optional, real
+
+LARGEST = 2**31 - 1  # that the library takes
+
+Size = Annotated[int, partial(integer, low=1, high=LARGEST)]
+Count = Annotated[int, partial(integer, low=0, high=LARGEST)]
+Share = Annotated[float, partial(real, limits="[0, 1)")]
+Fraction = Annotated[float, partial(real, limits="[0, 1]")]
+Positive = Annotated[float, partial(real, limits="(0, inf)")]
+NotNegative = Annotated[float, partial(real, limits="[0, inf)")]
+Epsilon = Annotated[float, partial(real, limits="(0, 1]")]
+Deviation = Annotated[float, partial(real, limits="(0, 10]")]
+Epochs = Annotated[int, integer]
+Patience = Annotated[int | None, optional(integer)]
+Seed = Annotated[int | None, optional(partial(integer, low=0, high=2**63 - 1))]

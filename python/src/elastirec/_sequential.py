@@ -1,0 +1,217 @@
+"""What all models share that learn the order of items by gradients: ``fit`` and its options."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+from elastirec._base import Recommender
+from elastirec._checks import flag
+from elastirec._evaluation import check_holdout
+from elastirec._kinds import (
+    Count,
+    Epochs,
+    Epsilon,
+    Fraction,
+    NotNegative,
+    Patience,
+    Positive,
+    Seed,
+    Share,
+    Size,
+)
+from elastirec._library import threads
+from elastirec._network import Network
+from elastirec._training import Callback, Plan, Training
+from elastirec.errors import ConfigError, DataError
+from elastirec.interactions import Interactions, expect_log
+from elastirec.splits import Holdout
+
+# How fit goes about its work; the native trainer need not know.
+_OF_FIT = frozenset({"epochs", "patience", "random_state", "n_jobs", "warm_start"})
+
+
+class SequentialRecommender(Recommender):
+    """A network that learns which item follows a history.
+
+    A model declares the parameters of its network; those of training are declared here, and a
+    model may give them other defaults or other choices.
+
+    Parameters
+    ----------
+    loss : {"softmax", "sampled_softmax", "bce", "gbce"}, default="softmax"
+        Cross-entropy over all items; over sampled items with log-q correction; binary
+        cross-entropy with sampled negatives; the same calibrated as in gSASRec.
+    negatives : int, default=256
+        Sampled items: of a batch for "sampled_softmax", of a position for "bce" and "gbce".
+    gbce_t : float, default=0.75
+        Calibration of "gbce", 0 for none to 1 for full.
+    sampler : {"uniform", "popularity", "log_uniform"}, default="uniform"
+        How negatives are drawn.
+    crop : {"last", "random", "all"}, default="last"
+        What is trained on of histories longer than ``max_length + 1``: the newest window, a
+        random window in each epoch, or windows that cover all of it.
+    epochs : int, default=100
+        Epochs at most.
+    patience : int or None, default=10
+        Epochs without a better NDCG@10 of the validation after which training stops; None never
+        stops. The weights of the best epoch are kept either way.
+    batch_size : int, default=128
+        Histories in a step.
+    optimizer : {"adam", "adamw"}, default="adam"
+        "adamw" decouples the weight decay.
+    adam_form : {"torch", "tensorflow"}, default="torch"
+        Whether epsilon is added after or before the correction of the bias.
+    learning_rate : float, default=1e-3
+    beta1 : float, default=0.9
+        How much of the mean gradient Adam keeps at each step.
+    beta2 : float, default=0.999
+        How much of the mean squared gradient Adam keeps at each step.
+    epsilon : float, default=1e-8
+        Added to the root of the mean squared gradient.
+    weight_decay : float, default=0.0
+    gradient_clip : float, default=0.0
+        Largest norm of all gradients together, 0 for any.
+    schedule : {"constant", "linear", "cosine"}, default="constant"
+        How the learning rate falls to zero over ``epochs``.
+    warmup_steps : int, default=0
+        Steps over which the learning rate rises at first.
+    label_smoothing : float, default=0.0
+        Share of the target spread over all items, for "softmax".
+    random_state : int or None, default=0
+        Seed; None draws a fresh one. Equal seeds give equal bits for any ``n_jobs``.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights that it left, for ``epochs`` more.
+    """
+
+    _model: ClassVar[str]  # its name in the library
+    _extra_options: ClassVar[frozenset[str]] = frozenset()  # of training, declared by the model
+
+    loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
+    negatives: Size = 256
+    gbce_t: Fraction = 0.75
+    sampler: Literal["uniform", "popularity", "log_uniform"] = "uniform"
+    crop: Literal["last", "random", "all"] = "last"
+    epochs: Epochs = 100
+    patience: Patience = 10
+    batch_size: Size = 128
+    optimizer: Literal["adam", "adamw"] = "adam"
+    adam_form: Literal["torch", "tensorflow"] = "torch"
+    learning_rate: Positive = 1e-3
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    epsilon: Epsilon = 1e-8
+    weight_decay: NotNegative = 0.0
+    gradient_clip: NotNegative = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Count = 0
+    label_smoothing: Share = 0.0
+    random_state: Seed = 0
+    warm_start: bool = False
+
+    def fit(
+        self,
+        log: Interactions,
+        *,
+        validation: Holdout | None = None,
+        progress: bool = True,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Learn from a log and return ``self``.
+
+        Ctrl-C ends training within half a second: the model keeps the best weights so far (without
+        validation the last), ``stopped_`` becomes "interrupted", a warning says so and ``fit``
+        returns. Before the first step it raises KeyboardInterrupt, and the model is as before.
+
+        Parameters
+        ----------
+        log : Interactions
+            Such as ``split.train``.
+        validation : Holdout, default=None
+            Such as ``split.valid``: ranked after each epoch, history excluded. The weights of the
+            epoch with the best NDCG@10 are kept.
+        progress : bool, default=True
+            Whether to show progress on standard error.
+        callbacks : sequence of callables, default=()
+            Each is called after each epoch with the model and the new row of ``history_``; if one
+            returns True, training stops.
+        checkpoint : path, default=None
+            Where to save the model at each best epoch (without validation at each epoch).
+
+        Raises
+        ------
+        ConfigError
+            If a parameter is out of range; the message names it, its value and what is allowed.
+        DataError
+            If no user has two items, or the validation has other items than the log.
+        TrainingDiverged
+            If a step met NaN or infinity. The weights are then the best so far, else those before
+            the step, and if these are not finite either, the model is as it was before.
+        ConcurrentFitError
+            If the model is being fitted already.
+        """
+        with self._fitting():
+            log = expect_log(log)
+            configuration, options = self._configuration(), self._options()
+            plan = self._plan(log, validation, progress, callbacks, checkpoint)
+            self._prepare(log, configuration)
+            done = len(self.history_)
+            options.update(seed=self.seed_, first_epoch=done, total_epochs=plan.epochs)
+            Training(self, options, plan).run()
+        return self
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the checked parameters that make the network."""
+        training = SequentialRecommender._parameters.keys() | self._extra_options
+        return self._checked(name for name in self._parameters if name not in training)
+
+    def _options(self) -> dict[str, Any]:
+        """Return the checked parameters that the native trainer takes."""
+        training = SequentialRecommender._parameters.keys() | self._extra_options
+        return self._checked(training - _OF_FIT)
+
+    def _prepare(self, log: Interactions, configuration: dict[str, Any]) -> None:
+        """Make the network and begin its history, or go on with those there are."""
+        wanted = self._checked(["random_state", "warm_start"])
+        seed = secrets.randbits(53) if wanted["random_state"] is None else wanted["random_state"]
+        sizes = {"model": self._model, "items": log.n_items, **configuration}
+        fitted = vars(self).get("_fitted")
+        if not wanted["warm_start"] or fitted is None:
+            network, history = Network({**sizes, "seed": seed}), []
+        else:
+            if not fitted.items.equals(log._items):
+                raise DataError("warm_start needs a log with the items of the log before")
+            before = {k: v for k, v in fitted.network.configuration.items() if k != "seed"}
+            changed = [name for name in sizes if before[name] != sizes[name]]
+            if changed:
+                raise ConfigError(f"warm_start cannot change {', '.join(changed)}")
+            network, history = fitted.network.copy(), list(self.history_)
+        self._begin(log, network)
+        self.seed_, self.history_ = seed, history
+
+    def _plan(
+        self,
+        log: Interactions,
+        validation: Holdout | None,
+        progress: bool,
+        callbacks: Sequence[Callback],
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> Plan:
+        if log.lengths().max(initial=0) < 2:
+            raise DataError("no user of the log has two items, so there is no order to learn")
+        if validation is not None:
+            check_holdout(validation, log._items, "validation")
+        for callback in callbacks:
+            if not callable(callback):
+                raise ConfigError(f"callbacks must be callable, got {callback!r}")
+        return Plan(
+            **self._checked(["epochs", "patience"]),
+            validation=validation,
+            threads=threads(self.n_jobs),
+            progress=flag("progress", progress),
+            callbacks=tuple(callbacks),
+            checkpoint=checkpoint,
+        )
