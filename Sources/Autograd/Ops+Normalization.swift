@@ -35,3 +35,32 @@ public func layerNorm(
     }
   }
 }
+
+/// Returns scale * x / max(|x|, 1e-12), row by row.
+///
+/// - Shapes: `x` is `[rows, columns]`.
+public func unitRows(_ x: Tensor, scale: Float = 1, on pass: Pass) -> Tensor {
+  let (rows, columns) = (x.rows, x.columns)
+  let smallest: Float = 1e-12
+  let y = Tensor(shape: x.shape)
+  let norms = Buffer(count: rows)
+  for r in 0..<rows {
+    let row = x.numbers + r * columns
+    let norm = max(loops.dot(row, row, count: columns).squareRoot(), smallest)
+    norms.pointer[r] = norm
+    loops.scale(row, alpha: scale / norm, into: y.pointer + r * columns, count: columns)
+  }
+  return pass.result(y, of: [x]) { tape in
+    { g in
+      for r in 0..<rows {
+        // With u = x / |x|, dx = scale / |x| * (g - (g . u) u), and y = scale * u.
+        let (row, unit) = (g.pointer + r * columns, y.pointer + r * columns)
+        let norm = norms.pointer[r]
+        let along = norm > smallest ? loops.dot(row, unit, count: columns) : 0
+        loops.accumulate(unit, alpha: -along / (scale * scale), into: row, count: columns)
+        loops.scale(row, alpha: scale / norm, into: row, count: columns)
+      }
+      tape.add(g, to: x)
+    }
+  }
+}

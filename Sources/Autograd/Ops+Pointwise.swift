@@ -52,6 +52,39 @@ public func residual(_ x: Tensor, _ z: Tensor, dropout: Float = 0, on pass: Pass
   }
 }
 
+/// Returns x + weight * z with a trained scalar, which lets a deep network start as the identity
+/// (Bachlechner et al., "ReZero is all you need", UAI 2021).
+///
+/// - Shapes: `weight` is `[1]`.
+public func residual(_ x: Tensor, _ z: Tensor, weight: Tensor, on pass: Pass) -> Tensor {
+  precondition(
+    x.shape == z.shape && weight.count == 1,
+    "residual: \(x.shape) does not fit \(z.shape), weight \(weight.shape)")
+  let y = Tensor(shape: x.shape)
+  y.pointer.update(from: x.numbers, count: x.count)
+  loops.accumulate(z.numbers, alpha: weight.pointer[0], into: y.pointer, count: z.count)
+  return pass.result(y, of: [x, z, weight]) { tape in
+    { g in
+      tape.add(to: weight) { place in
+        // Row by row in double precision: the terms are many and cancel.
+        let product = (0..<g.rows).reduce(0.0) { sum, r in
+          let row = r * g.columns
+          return sum + Double(loops.dot(g.pointer + row, z.pointer + row, count: g.columns))
+        }
+        place.pointer[0] += Float(product)
+      }
+      tape.add(to: z) { place in
+        for r in 0..<g.rows {
+          loops.accumulate(
+            g.pointer + r * g.columns, alpha: weight.pointer[0],
+            into: place.pointer + r * place.stride, count: g.columns)
+        }
+      }
+      tape.add(g, to: x)
+    }
+  }
+}
+
 /// Returns x + y.
 public func add(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor { residual(x, y, on: pass) }
 

@@ -47,6 +47,14 @@ public struct Matrix {
   public func rows(_ range: Range<Int>) -> Matrix {
     block(row: range.lowerBound, rows: range.count, columns: columns)
   }
+
+  /// The same numbers in rows of another length.
+  public func reshaped(rows: Int, columns: Int) -> Matrix {
+    precondition(
+      isContiguous && rows * columns == self.rows * self.columns,
+      "a matrix with gaps or of another size cannot become [\(rows), \(columns)]")
+    return Matrix(pointer, rows: rows, columns: columns, stride: columns, owner: owner)
+  }
 }
 
 /// c = alpha * a @ b + beta * c, on one thread, where each operand may be read transposed.

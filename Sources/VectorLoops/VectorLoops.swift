@@ -76,6 +76,9 @@ public protocol VectorLoops: Sendable {
   /// Returns the sum of x[i] * y[i].
   func dot(_ x: Input, _ y: Input, count: Int) -> Float
 
+  /// Returns the sum of x[i].
+  func total(_ x: Input, count: Int) -> Float
+
   /// x[r, c] += bias[c], rows `stride` apart.
   func addBias(_ bias: Input, to x: Output, rows: Int, columns: Int, stride: Int)
 

@@ -32,7 +32,7 @@ extension Loops {
     let scale = 1 / Float(columns)
     for r in 0..<rows {
       let (row, out) = (x + r * columns, y + r * columns)
-      let mean = total(row, columns) * scale
+      let mean = total(row, count: columns) * scale
       // Two passes: the sum of squares about the mean does not cancel.
       let variance = squares(row, columns, about: mean) * scale
       let inverse = 1 / (variance + epsilon).squareRoot()
@@ -83,8 +83,8 @@ extension Loops {
     }
   }
 
-  @_transparent
-  func total(_ x: Input, _ count: Int) -> Float {
+  @inline(__always)
+  public func total(_ x: Input, count: Int) -> Float {
     let whole = count & ~(lanes - 1)
     var result = Vector.zero
     var i = 0

@@ -32,7 +32,7 @@ extension Loops {
   ) -> Float {
     let peak = maximum(logits, count)
     let targetLogit = logits[target]
-    let mean = smoothing > 0 ? total(logits, count) / Float(count) : 0
+    let mean = smoothing > 0 ? total(logits, count: count) / Float(count) : 0
     let sumOfExponentials = exponentials(logits, count, peak)
     let share = smoothing * scale / Float(count)
     let f = Affine(
@@ -56,7 +56,7 @@ extension Loops {
     }
     var sumOfExponentials = sum(sums)
     for i in whole..<count { sumOfExponentials += scalarExponential(logits[i] - peak) }
-    let mean = smoothing > 0 ? total(logits, count) / Float(count) : 0
+    let mean = smoothing > 0 ? total(logits, count: count) / Float(count) : 0
     return peak + logarithm(sumOfExponentials) - (1 - smoothing) * logits[target]
       - smoothing * mean
   }

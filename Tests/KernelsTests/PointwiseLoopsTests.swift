@@ -53,6 +53,13 @@ let lengths = [0, 1, 15, 16, 17, 63, 64, 65, 100, 1000]
   }
 
   @Test(arguments: InstructionSet.supported, lengths)
+  func totalSumsAllNumbers(set: InstructionSet, count: Int) {
+    let x = randomFloats(count, seed: 8, in: 0...2)
+    let expected = x.reduce(0) { $0 + Double($1) }
+    expectClose([set.loops.total(x, count: count)], [expected], .sums, "total")
+  }
+
+  @Test(arguments: InstructionSet.supported, lengths)
   func dotSumsAllProducts(set: InstructionSet, count: Int) {
     let (x, y) = (randomFloats(count, seed: 6, in: 0...2), randomFloats(count, seed: 7, in: 0...2))
     let result = set.loops.dot(x, y, count: count)

@@ -39,6 +39,11 @@ public struct Tolerance: Sendable {
   public static let probabilitiesFoundAgain = Tolerance(relative: 4e-6)
   /// Scores of a head, their softmax and a product.
   public static let attention = Tolerance(relative: 1e-6)
+  /// A few products on each of up to 20 rows.
+  public static let runningAverage = Tolerance(relative: 2e-6, absolute: 1e-6)
+  /// A length, a quotient and a projection; a row of one number has the gradient zero but for
+  /// rounding.
+  public static let unitRows = Tolerance(relative: 2e-6, absolute: 2e-6)
   /// A moving average, a root and a quotient in each of a few steps.
   public static let optimiser = Tolerance(relative: 1.2e-6)
 
