@@ -19,14 +19,6 @@ def load() -> er.datasets.Dataset:
         return er.datasets.synthetic(n_users=1000, n_items=300, length=60)
 
 
-def compare(models: list[er.SASRec | er.Popularity], test: er.Holdout) -> None:
-    """Print the metrics of the models side by side."""
-    reports = [model.evaluate(test, k=10) for model in models]
-    print(f"\n{'':14}" + "".join(f"{type(model).__name__:>12}" for model in models))
-    for name in ("recall@10", "ndcg@10", "mrr@10", "coverage@10"):
-        print(f"{name:14}" + "".join(f"{report[name]:12.4f}" for report in reports))
-
-
 def show(model: er.SASRec, data: er.datasets.Dataset, user: object) -> None:
     """Print what a user chose last, and what the model recommends."""
     history = data.log.history(user)
@@ -43,11 +35,10 @@ def main() -> None:
     data = load()
     print(f"{data.name}: {data.log}")
     split = er.leave_one_out(data.log)
-    popularity = er.Popularity().fit(split.train)
     model = er.SASRec(max_length=100, dropout=0.3, epochs=60, patience=5, random_state=0)
-    model.fit(split.train, validation=split.valid)
-    print(f"Stopped by {model.stopped_!r}; epoch {model.best_epoch_} was the best.")
-    compare([popularity, model], split.test)
+    metrics = ("recall", "ndcg", "mrr", "coverage")
+    found = er.compare([er.Popularity(), model], split, metrics=metrics)
+    print(f"Stopped by {model.stopped_!r}; epoch {model.best_epoch_} was the best.\n\n{found}")
     for user in data.log.users_[:3].tolist():
         show(model, data, user)
     title = data.title(model.items_[:1])[0]

@@ -3,12 +3,14 @@
 from elastirec import datasets
 from elastirec._evaluation import Report
 from elastirec._files import load
+from elastirec.comparison import Comparison, compare
 from elastirec.errors import (
     ConcurrentFitError,
     ConfigError,
     DataError,
     ElastirecError,
     ElastirecWarning,
+    FailedModelWarning,
     InterruptedWarning,
     LeakageWarning,
     MissingExtraError,
@@ -28,11 +30,13 @@ from elastirec.sasrec import SASRec
 from elastirec.splits import Holdout, Split, leave_one_out, split_at_time, split_sequences
 
 __all__ = [
+    "Comparison",
     "ConcurrentFitError",
     "ConfigError",
     "DataError",
     "ElastirecError",
     "ElastirecWarning",
+    "FailedModelWarning",
     "Holdout",
     "Interactions",
     "InterruptedWarning",
@@ -52,6 +56,7 @@ __all__ = [
     "UnknownItemWarning",
     "UnsupportedError",
     "__version__",
+    "compare",
     "datasets",
     "leave_one_out",
     "load",

@@ -77,6 +77,10 @@ class InterruptedWarning(ElastirecWarning):
     """Training was interrupted; the model keeps the best weights so far."""
 
 
+class FailedModelWarning(ElastirecWarning):
+    """A model of a comparison failed; the others went on."""
+
+
 def warn(message: str, category: type[ElastirecWarning]) -> None:
     """Warn at the line outside of the package that led here."""
     level = 2
