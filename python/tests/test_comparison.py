@@ -156,6 +156,10 @@ class TestArguments:
         with pytest.raises(er.DataError, match=r"Popularity was fitted on another log than"):
             er.compare([fresh, er.Popularity().fit(other.train)], split)
         assert not hasattr(fresh, "history_")
+        one = er.Interactions({"user": [1, 1, 1, 2, 2, 2], "item": [1, 2, 3, 2, 1, 3]})
+        two = er.Interactions({"user": [1, 1, 1, 2, 2, 2], "item": [2, 1, 3, 1, 2, 3]})
+        with pytest.raises(er.DataError, match="another log"):  # as many events of everybody
+            er.compare([er.Popularity().fit(er.leave_one_out(one).train)], er.leave_one_out(two))
         small = er.Interactions({"user": [1, 1], "item": [1, 2]})
         with pytest.raises(er.DataError, match="another log"):
             er.compare([er.Popularity().fit(small)], split)
@@ -235,10 +239,10 @@ class TestPicture:
     def test_labels_do_not_cover_each_other(self, found):
         from elastirec._plotting import Point, draw
 
-        points = [Point(f"model {i}", 1000 * 1.02**i, 0.1 + 0.0005 * i) for i in range(4)]
-        ax = draw(points, "cost", "quality")
+        points = [Point(f"model {i}", 1000 * 1.6**i, 0.1 + 0.002 * i) for i in range(4)]
+        ax = draw([*points, Point("far", 1e7, 0.2)], "cost", "quality")
         boxes = [text.get_window_extent() for text in ax.texts]
-        assert len(boxes) == 4
+        assert len(boxes) == 5
         assert not any(one.overlaps(two) for i, one in enumerate(boxes) for two in boxes[i + 1 :])
 
     def test_given_axes_are_used(self, found):
