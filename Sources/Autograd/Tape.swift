@@ -73,7 +73,12 @@ public final class Tape {
     } else {
       loops.fill(seed.pointer, count: seed.count, value: 1)
     }
-    add(seed, to: result)
+    backward(from: result, gradient: seed)
+  }
+
+  /// The same with the gradient with respect to `result`, which must not be used afterwards.
+  public func backward(from result: Tensor, gradient: Tensor) {
+    add(gradient, to: result)
     while let pullback = pullbacks.popLast() { pullback() }
     local.removeAll()
   }
@@ -86,16 +91,21 @@ public final class Pass {
   /// batch is divided.
   public let firstToken: Int
   private let dropoutKey: RandomKey?
-  private var ops: UInt32 = 0
+  private var ops: UInt32
 
   /// A pass that neither records nor drops anything.
   public static var inference: Pass { Pass(tape: nil) }
 
-  /// - Parameter dropoutKey: the seed and the step that dropout draws from; nil drops nothing.
-  public init(tape: Tape?, dropoutKey: RandomKey? = nil, firstToken: Int = 0) {
+  /// - Parameters:
+  ///   - dropoutKey: the seed and the step that dropout draws from; nil drops nothing.
+  ///   - firstOp: the number of the first op; passes of one step must not share numbers.
+  public init(
+    tape: Tape?, dropoutKey: RandomKey? = nil, firstToken: Int = 0, firstOp: UInt32 = 0
+  ) {
     self.tape = tape
     self.dropoutKey = dropoutKey
     self.firstToken = firstToken
+    ops = firstOp
   }
 
   /// A key of its own for each op that asks, or nil where nothing is dropped.

@@ -44,6 +44,18 @@ public final class Tensor {
     storage = base.storage
   }
 
+  /// Shares the numbers of a result as a leaf of its own: many tapes may differentiate by it, and
+  /// what they find goes on through the tape that made the result.
+  public init(leaf result: Tensor) {
+    precondition(!result.isLeaf && result.base == nil, "only a whole result becomes a leaf")
+    shape = result.shape
+    matrix = result.matrix
+    needsGradient = result.needsGradient
+    isLeaf = true
+    base = nil
+    storage = result.storage
+  }
+
   static func matrixShape(_ shape: [Int]) -> (rows: Int, columns: Int) {
     guard let columns = shape.last else { return (1, 1) }
     return (shape.dropLast().reduce(1, *), columns)

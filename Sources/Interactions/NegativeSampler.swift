@@ -5,7 +5,7 @@ public struct NegativeSampler: Sendable {
   public enum Distribution: String, Sendable, CaseIterable {
     /// Every item alike.
     case uniform
-    /// In proportion to how often an item occurs in training.
+    /// In proportion to a power of how often an item occurs in training.
     case popularity
     /// p(k) = (ln(k + 2) - ln(k + 1)) / ln(items + 1) for the k-th most frequent item, from 0
     /// (TensorFlow's `log_uniform_candidate_sampler`).
@@ -20,8 +20,10 @@ public struct NegativeSampler: Sendable {
   private let ranked: [Int32]
   private let rank: [Int32]
 
-  /// - Parameter counts: how often each item occurs in training.
-  public init(_ distribution: Distribution, counts: [Int]) {
+  /// - Parameters:
+  ///   - counts: how often each item occurs in training.
+  ///   - power: of the counts, for `.popularity`.
+  public init(_ distribution: Distribution, counts: [Int], power: Double = 1) {
     itemCount = counts.count
     self.distribution = distribution
     switch distribution {
@@ -30,7 +32,7 @@ public struct NegativeSampler: Sendable {
     case .popularity:
       var sum = 0.0
       cumulative = counts.map { count in
-        sum += Double(count)
+        sum += count == 0 ? 0 : pow(Double(count), power)
         return sum
       }
       (ranked, rank) = ([], [])

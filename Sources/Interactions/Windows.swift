@@ -9,7 +9,7 @@ public enum Crop: String, Sendable, CaseIterable {
 }
 
 /// A stretch of the items of all histories: inputs are all of it but the last item, targets all but
-/// the first.
+/// the first, or the last alone.
 public struct Window: Equatable, Sendable {
   public let items: Range<Int>
 
@@ -51,21 +51,40 @@ extension Histories {
   }
 }
 
-/// Splits some windows into lists of about equal cost, the same lists on any machine.
+extension Histories {
+  /// A window for each item but the first of each history: the newest `maximalLength` items before
+  /// it, and itself.
+  public func prefixes(maximalLength: Int) -> [Window] {
+    (0..<count).flatMap { row in
+      range(row).dropFirst().map { end in
+        Window(items: max(range(row).lowerBound, end - maximalLength)..<(end + 1))
+      }
+    }
+  }
+
+  /// The newest `maximalLength` items of each history of at least two.
+  public func whole(maximalLength: Int) -> [Window] {
+    (0..<count).filter { range($0).count > 1 }.map {
+      Window(items: range($0).suffix(maximalLength))
+    }
+  }
+}
+
+/// Splits some samples into lists of about equal cost, the same lists on any machine.
 ///
-/// Each list is one worker's share of a step. Long windows are dealt first, each to the list with
+/// Each list is one worker's share of a step. Costly samples are dealt first, each to the list with
 /// least so far.
-public func balance(_ windows: [Window], lists: Int, cost: (Window) -> Int) -> [[Window]] {
-  var result = Array(repeating: [Window](), count: lists)
+public func balance<Sample>(_ samples: [Sample], lists: Int, cost: (Sample) -> Int) -> [[Sample]] {
+  var result = Array(repeating: [Sample](), count: lists)
   var loads = Array(repeating: 0, count: lists)
-  let order = windows.indices.sorted {
-    let (a, b) = (cost(windows[$0]), cost(windows[$1]))
+  let order = samples.indices.sorted {
+    let (a, b) = (cost(samples[$0]), cost(samples[$1]))
     return a == b ? $0 < $1 : a > b
   }
   for i in order {
     let least = loads.indices.min { loads[$0] < loads[$1] } ?? 0
-    result[least].append(windows[i])
-    loads[least] += cost(windows[i])
+    result[least].append(samples[i])
+    loads[least] += cost(samples[i])
   }
   return result
 }

@@ -15,15 +15,17 @@ public struct FusedCrossEntropy {
   /// Rows of logits at a time: enough for the matrix product, at most 32 MB.
   private func chunk(items: Int) -> Int { max(8, min(256, (8 << 20) / max(1, items))) }
 
-  /// Returns the sum over rows of scale * -sum(q log softmax(h E^T)), in double precision.
+  /// Returns the sum over rows of scale * -sum(q log softmax(h E^T + bias)), in double precision.
   ///
-  /// - Shapes: `hidden` and `dHidden` are `[rows, dim]`, `table` and `dTable` are `[items, dim]`.
+  /// - Shapes: `hidden` and `dHidden` are `[rows, dim]`, `table` and `dTable` are `[items, dim]`,
+  ///   `bias` and `dBias` are `[items]`.
   /// - Parameters:
   ///   - dHidden: written, where gradients are wanted.
   ///   - dTable: added to where `tableBeta` is 1, written where it is 0.
+  ///   - dBias: added to.
   public func callAsFunction(
-    hidden: Matrix, table: Matrix, targets: UnsafePointer<Int32>, dHidden: Matrix? = nil,
-    dTable: Matrix? = nil, tableBeta: Float = 1
+    hidden: Matrix, table: Matrix, bias: Input? = nil, targets: UnsafePointer<Int32>,
+    dHidden: Matrix? = nil, dTable: Matrix? = nil, tableBeta: Float = 1, dBias: Output? = nil
   ) -> Double {
     var loss = 0.0
     var beta = tableBeta
@@ -36,11 +38,18 @@ public struct FusedCrossEntropy {
       let h = hidden.rows(start..<(start + count))
       let z = Matrix(logits, rows: count, columns: table.rows)
       gemm(h, table, transposeB: true, into: z)
+      if let bias {
+        loops.addBias(bias, to: z.pointer, rows: count, columns: z.columns, stride: z.stride)
+      }
       for r in 0..<count {
         loss += Double(
           rowLoss(
             z.pointer + r * z.stride, z.columns, Int(targets[start + r]),
-            dHidden != nil || dTable != nil))
+            dHidden != nil || dTable != nil || dBias != nil))
+      }
+      if let dBias {
+        loops.addColumnSums(
+          of: z.pointer, into: dBias, rows: count, columns: z.columns, stride: z.stride)
       }
       if let dHidden { gemm(z, table, into: dHidden.rows(start..<(start + count))) }
       if let dTable {

@@ -3,7 +3,8 @@ import Glibc
 import Kernels
 import VectorLoops
 
-/// Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019) over a group of parameters.
+/// Adam (Kingma and Ba, 2015), AdamW (Loshchilov and Hutter, 2019) and Adagrad (Duchi et al., 2011)
+/// over a group of parameters.
 public final class Adam {
   public enum Form: String, Sendable, CaseIterable {
     /// m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon).
@@ -11,6 +12,8 @@ public final class Adam {
     /// sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon): epsilon stands beside the uncorrected
     /// moment.
     case tensorflow
+    /// g / (sqrt(v) + epsilon), where v is the sum of all squares: Adagrad.
+    case adagrad
   }
 
   public struct Configuration: Sendable {
@@ -109,6 +112,12 @@ public final class Adam {
 
   private func settings(rate: Double) -> AdamStep {
     let (c, t) = (configuration, Double(steps))
+    if c.form == .adagrad {
+      return AdamStep(
+        rate: Float(c.learningRate * rate), beta1: 0, beta2: 1, rest2: 1,
+        epsilon: max(Float(c.epsilon), Float.leastNormalMagnitude), secondCorrection: 1,
+        coupledDecay: Float(c.weightDecay), shrink: 1)
+    }
     let correction1 = 1 - pow(c.beta1, t)
     let correction2 = 1 - pow(c.beta2, t)
     let learningRate = c.learningRate * rate

@@ -3,7 +3,7 @@ import Glibc
 import Interactions
 public import VectorLoops
 
-/// Fills weights with random numbers. Biases and norms keep their constants.
+/// Fills weights with random numbers.
 public struct Initializer {
   private var generator: CounterGenerator
   private let deviation: Float
@@ -16,10 +16,40 @@ public struct Initializer {
   /// Draws from the normal distribution N(0, deviation^2), by Box and Muller's transformation.
   public mutating func normal(_ parameter: Parameter) {
     for i in 0..<parameter.value.count {
-      let radius = (-2 * log(1 - generator.uniform())).squareRoot()
-      parameter.value.pointer[i] =
-        deviation * Float(radius * cos(2 * Double.pi * generator.uniform()))
+      parameter.value.pointer[i] = deviation * Float(standardNormal())
     }
+  }
+
+  /// Draws from N(0, deviation^2) until a number is within two deviations.
+  public mutating func truncatedNormal(_ parameter: Parameter) {
+    for i in 0..<parameter.value.count {
+      var number = standardNormal()
+      while abs(number) > 2 { number = standardNormal() }
+      parameter.value.pointer[i] = deviation * Float(number)
+    }
+  }
+
+  /// Draws uniformly between -bound and bound.
+  public mutating func uniform(_ parameter: Parameter, bound: Float) {
+    for i in 0..<parameter.value.count {
+      parameter.value.pointer[i] = bound * Float(2 * generator.uniform() - 1)
+    }
+  }
+
+  /// Draws uniformly with the bound sqrt(6 / (inputs + outputs)) (Glorot and Bengio, 2010).
+  ///
+  /// - Shapes: `parameter` is `[outputs, inputs]`.
+  public mutating func glorot(_ parameter: Parameter) {
+    let (rows, columns) = (parameter.value.rows, parameter.value.columns)
+    uniform(parameter, bound: (6 / Float(rows + columns)).squareRoot())
+  }
+
+  /// A number of [0, 1).
+  public mutating func fraction() -> Double { generator.uniform() }
+
+  private mutating func standardNormal() -> Double {
+    let radius = (-2 * log(1 - generator.uniform())).squareRoot()
+    return radius * cos(2 * Double.pi * generator.uniform())
   }
 }
 

@@ -42,27 +42,94 @@ extension Recommender {
   public var parameterCount: Int { parameters().reduce(0) { $0 + $1.value.count } }
 }
 
+/// What turns states into scores: z = h table^T + bias.
+public struct Scorer {
+  /// - Shapes: `[itemCount, dim]`
+  public let table: Tensor
+  /// - Shapes: `[itemCount]`
+  public let bias: Tensor?
+
+  public init(table: Tensor, bias: Tensor? = nil) {
+    self.table = table
+    self.bias = bias
+  }
+
+  /// Writes the scores of all items for each state.
+  ///
+  /// - Shapes: `states` is `[rows, dim]`, `scores` is `[rows, itemCount]`.
+  public func score(_ states: Matrix, into scores: Matrix) {
+    gemm(states, table.matrix, transposeB: true, into: scores)
+    if let bias {
+      loops.addBias(
+        bias.pointer, to: scores.pointer, rows: scores.rows, columns: scores.columns,
+        stride: scores.stride)
+    }
+  }
+}
+
 /// A recommender that is trained by gradients: it turns histories into states, whose products with
 /// a table of items are scores.
 public protocol SequentialModel: Recommender {
-  /// The states after each token.
-  ///
-  /// - Shapes: the result is `[batch.tokens, dim]`.
-  func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor
-
-  /// The states after the last token of each history, without recording or dropout.
+  /// The states after the last token of each history, recorded where the pass has a tape.
   ///
   /// - Shapes: the result is `[batch.count, dim]`.
-  func encodeLast(_ batch: PackedBatch) -> Tensor
+  func encodeLast(_ batch: PackedBatch, on pass: Pass) -> Tensor
 
-  /// - Shapes: `[itemCount, dim]`.
-  var outputTable: Tensor { get }
+  /// The table and the bias of this moment. Training asks once a step, so a model may compute them.
+  func scorer(on pass: Pass) -> Scorer
+
+  /// Whether the state after a token depends on that token and those before it alone.
+  var isCausal: Bool { get }
+
+  /// Tokens that go through the model together in training: few enough that what they leave behind
+  /// stays in a core's cache, and enough for its matrix products.
+  var groupTokens: Int { get }
+}
+
+/// A model with a state after each token. Where it is causal, all positions of a history train at
+/// once.
+public protocol CausalModel: SequentialModel {
+  /// - Shapes: the result is `[batch.tokens, dim]`.
+  func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor
+}
+
+/// A model that fills gaps in histories, and so trains on tokens that are hidden from it.
+public protocol MaskedModel: SequentialModel {
+  /// What stands in the place of a hidden item.
+  var maskItem: Int32 { get }
+
+  /// The states of all tokens, some of which are `maskItem`.
+  ///
+  /// - Shapes: the result is `[batch.tokens, dim]`.
+  func encodeMasked(_ batch: PackedBatch, on pass: Pass) -> Tensor
+}
+
+/// A causal model that reads a history item by item, at a cost that does not depend on its length.
+public protocol StreamingModel: CausalModel {
+  /// The numbers that stand for one person's past, or nil where the configuration cannot stream.
+  var stateSize: Int? { get }
+
+  /// Advances each state by one item and returns what `encode` gives there. Before the first item
+  /// a state is all zeros.
+  ///
+  /// - Shapes: `states` is `[people, stateSize]`, changed in place; the result is `[people, dim]`.
+  func advance(_ states: Matrix, by items: [Int32]) -> Tensor
 }
 
 extension SequentialModel {
-  public func score(_ batch: PackedBatch, into scores: Matrix) {
-    gemm(encodeLast(batch).matrix, outputTable.matrix, transposeB: true, into: scores)
-  }
+  public var isCausal: Bool { false }
+  public var groupTokens: Int { 512 }
+  public var itemVectors: Tensor? { scorer(on: .inference).table }
 
-  public var itemVectors: Tensor? { outputTable }
+  public func score(_ batch: PackedBatch, into scores: Matrix) {
+    scorer(on: .inference).score(encodeLast(batch, on: .inference).matrix, into: scores)
+  }
+}
+
+extension CausalModel {
+  public var isCausal: Bool { true }
+
+  public func encodeLast(_ batch: PackedBatch, on pass: Pass) -> Tensor {
+    gather(encode(batch, on: pass), rows: batch.lastTokens, on: pass)
+  }
 }

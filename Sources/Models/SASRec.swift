@@ -7,7 +7,7 @@ public import VectorLoops
 ///
 /// Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. The post-norm form is
 /// RecBole's.
-public struct SASRec: SequentialModel {
+public struct SASRec: CausalModel {
   public typealias Norm = TransformerBlock.Norm
 
   public struct Configuration: Sendable {
@@ -59,15 +59,20 @@ public struct SASRec: SequentialModel {
 
   public var itemCount: Int { configuration.items }
   public var maximalLength: Int { configuration.maxLength }
-  public var outputTable: Tensor { (outputEmbedding ?? itemEmbedding).value }
+
+  public func scorer(on pass: Pass) -> Scorer {
+    Scorer(table: (outputEmbedding ?? itemEmbedding).value)
+  }
 
   public func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor {
     let x = blocks.encode(embed(batch, on: pass), batch, on: pass)
     return finalNorm?(x, on: pass) ?? x
   }
 
-  public func encodeLast(_ batch: PackedBatch) -> Tensor {
-    let pass = Pass.inference
+  public func encodeLast(_ batch: PackedBatch, on pass: Pass) -> Tensor {
+    guard pass.tape == nil else {
+      return gather(encode(batch, on: pass), rows: batch.lastTokens, on: pass)
+    }
     let x = blocks.encodeLast(embed(batch, on: pass), batch, on: pass)
     return finalNorm?(x, on: pass) ?? x
   }

@@ -52,6 +52,73 @@ public struct Ranker {
     }
   }
 
+  /// The numbers of one person's stream: the encoded state, then what the model remembers.
+  ///
+  /// - Throws: `InvalidArgument` where the model cannot stream.
+  public func streamSize() throws(InvalidArgument) -> Int {
+    let (model, size) = try streaming()
+    return model.scorer(on: .inference).table.columns + size
+  }
+
+  /// Advances streams, `[items.count, streamSize]`, by one item each, in place.
+  public func advance(
+    _ streams: UnsafeMutablePointer<Float>, by items: UnsafeBufferPointer<Int32>, workers: Int
+  ) throws(InvalidArgument) {
+    let (model, size) = try streaming()
+    let width = try streamSize()
+    let groups = stride(from: 0, to: items.count, by: Self.groupRows).map {
+      $0..<min($0 + Self.groupRows, items.count)
+    }
+    WorkerPool.run(tasks: groups.count, workers: workers) { i in
+      let rows = groups[i]
+      let own = Matrix(
+        streams + rows.lowerBound * width, rows: rows.count, columns: width, stride: width)
+      let states = model.advance(
+        own.block(column: width - size, rows: rows.count, columns: size), by: Array(items[rows]))
+      for r in 0..<rows.count {
+        (own.pointer + r * width).update(
+          from: states.pointer + r * states.matrix.stride, count: width - size)
+      }
+    }
+  }
+
+  /// What `recommend` writes, after streams instead of histories.
+  public func recommend(
+    streams: UnsafePointer<Float>, count: Int, excluded: Histories?,
+    allowed: UnsafePointer<UInt8>?, k: Int, workers: Int, items: UnsafeMutablePointer<Int32>,
+    scores: UnsafeMutablePointer<Float>
+  ) throws(InvalidArgument) {
+    let (model, size) = try streaming()
+    let width = try streamSize()
+    let rowsAtOnce = max(1, min(Self.groupRows, (4 << 20) / itemCount))
+    let groups = stride(from: 0, to: count, by: rowsAtOnce).map {
+      $0..<min($0 + rowsAtOnce, count)
+    }
+    WorkerPool.run(tasks: groups.count, workers: workers) { i in
+      let rows = groups[i]
+      let first = UnsafeMutablePointer(mutating: streams) + rows.lowerBound * width
+      let states = Matrix(first, rows: rows.count, columns: width - size, stride: width)
+      let buffer = Buffer(count: rows.count * itemCount)
+      model.scorer(on: .inference).score(
+        states, into: Matrix(buffer, rows: rows.count, columns: itemCount))
+      var top = TopK(k: k)
+      for (r, row) in rows.enumerated() {
+        let line = buffer.pointer + r * itemCount
+        let stream = UnsafeBufferPointer(start: first + r * width, count: width)
+        if stream.allSatisfy({ $0 == 0 }) { line.update(from: fallback, count: itemCount) }
+        leaveOut(excluded.map { $0[row] }, allowed, of: line)
+        top.select(line, count: itemCount, items: items + row * k, best: scores + row * k)
+      }
+    }
+  }
+
+  private func streaming() throws(InvalidArgument) -> (any StreamingModel, Int) {
+    guard let model = model as? any StreamingModel, let size = model.stateSize else {
+      throw InvalidArgument("this model cannot stream: it reads a history as a whole")
+    }
+    return (model, size)
+  }
+
   /// Writes the rank of each target, from 1, among the candidates that are not excluded, and the k
   /// best items where `top` is given.
   ///

@@ -11,7 +11,7 @@ public struct Diverged: Error, Equatable {
   public let message: String
 }
 
-/// Trains a model on all positions of its histories.
+/// Trains a model to predict the items of histories.
 ///
 /// A step deals its histories to a few lists, balanced by cost. Each list is one task: its
 /// histories go through the model, the loss and back in groups that stay in a core's cache, and add
@@ -24,15 +24,16 @@ public final class Trainer {
     public var epoch: Int
     public var step: Int
     public var steps: Int
+    /// Positions that were predicted.
     public var tokens: Int
-    /// Mean loss a position, this epoch so far.
+    /// Mean loss a position, this epoch so far; 0 before the first step is over.
     public var loss: Double
     public var isFinished: Bool
   }
 
   public let model: any SequentialModel
   public let options: TrainingOptions
-  private let histories: Histories
+  private let sampling: Sampling
   private let parameters: [NamedParameter]
   private let optimizer: Adam
   private let sampler: NegativeSampler?
@@ -44,20 +45,20 @@ public final class Trainer {
   private var windows: [Window] = []
   private var tokens = 0
   private var lossSum = 0.0
+  private var pending: Step?
 
-  /// Tokens that go through the model together: few enough that what they leave behind stays in a
-  /// core's cache.
-  static let groupTokens = 512
   /// The most lists that a step is dealt to, and so the most threads that it can use.
   static let maximalLists = 8
 
-  /// - Throws: `InvalidArgument` where no history has two items.
+  /// - Throws: `InvalidArgument` where no history has two items, or the model cannot train as the
+  ///   options say.
   public init(model: any SequentialModel, histories: Histories, options: TrainingOptions)
     throws(InvalidArgument)
   {
     self.model = model
     self.options = options
-    self.histories = histories.copy()
+    let histories = histories.copy()
+    sampling = try Sampling(options, model: model, histories: histories)
     try require(
       (0..<histories.count).contains { histories.range($0).count > 1 },
       "training needs a history of at least two items")
@@ -66,7 +67,9 @@ public final class Trainer {
     sampler =
       options.loss == .softmax
       ? nil
-      : NegativeSampler(options.sampler, counts: histories.counts(itemCount: model.itemCount))
+      : NegativeSampler(
+        options.sampler, counts: histories.counts(itemCount: model.itemCount),
+        power: options.samplerPower)
     stores = (0..<Self.maximalLists).map { _ in GradientStore() }
     if options.sparseGradients && options.loss != .softmax {
       let tables = parameters.map(\.value).filter { $0.rows == model.itemCount }
@@ -76,127 +79,187 @@ public final class Trainer {
 
   private var steps: Int { (windows.count + options.batchSize - 1) / options.batchSize }
 
-  /// Trains at least one step, and on until the epoch is over or `seconds` have passed.
+  /// Trains until the epoch is over or `seconds` have passed; a step that takes longer is left in
+  /// its middle, for the next call to go on with. 0 seconds train one step.
   ///
   /// - Throws: `Diverged`.
   public func advance(seconds: Double, workers: Int) throws -> Progress {
     if step == steps { beginEpoch() }
-    let limit = Duration.seconds(min(max(seconds, 0), 1e6))
-    let start = ContinuousClock.now
+    let end = ContinuousClock.now + Duration.seconds(min(max(seconds, 0), 1e6))
     repeat {
-      let first = step * options.batchSize
-      try train(Array(windows[first..<min(first + options.batchSize, windows.count)]), workers)
-      step += 1
-    } while step < steps && ContinuousClock.now - start < limit
+      var current = pending ?? prepareStep()
+      pending = nil
+      run(&current, until: seconds > 0 ? end : nil, workers)
+      if current.isComplete {
+        try finish(current, workers)
+        step += 1
+      } else {
+        pending = current
+      }
+    } while step < steps && ContinuousClock.now < end
     return Progress(
-      epoch: epoch, step: step, steps: steps, tokens: tokens, loss: lossSum / Double(tokens),
-      isFinished: step == steps)
+      epoch: epoch, step: step, steps: steps, tokens: tokens,
+      loss: tokens == 0 ? 0 : lossSum / Double(tokens), isFinished: step == steps)
   }
 
   private func beginEpoch() {
     epoch += 1
     let number = UInt64(options.firstEpoch + epoch)
     var generator = CounterGenerator(seed: options.seed, step: number, purpose: 2)
-    windows = histories.windows(
-      crop: options.crop, maximalLength: model.maximalLength, using: &generator)
+    windows = sampling.windows(using: &generator)
     windows.shuffle(using: &generator)
     (step, tokens, lossSum) = (0, 0, 0)
   }
 
-  private func train(_ batch: [Window], _ workers: Int) throws {
-    let count = batch.reduce(0) { $0 + $1.tokens }
-    let lists = deal(batch, tokens: count)
-    let negatives = drawSharedNegatives()
-    var losses = Array(repeating: 0.0, count: lists.count)
-    losses.withUnsafeMutableBufferPointer { losses in
-      let losses = losses
-      WorkerPool.run(tasks: lists.count, workers: workers) { i in
-        for group in lists[i] {
-          losses[i] += run(
-            group, store: stores[i], negatives: negatives, scale: 1 / Float(count))
-        }
-      }
-    }
-    let store = stores[0]
-    defer { for store in stores { store.removeAll() } }
-    store.merge(
-      Array(stores[1..<max(1, lists.count)]), of: parameters.map(\.value), workers: workers)
-    let loss = losses.reduce(0, +)
-    try check(loss, store)
-    if options.gradientClip > 0 { store.clip(parameters, norm: options.gradientClip) }
-    optimizer.step(store, rate: rate(at: totalSteps), workers: workers)
-    totalSteps += 1
-    tokens += count
-    lossSum += loss * Double(count)
-  }
-
   /// Histories that go through the model together.
   private struct Group {
-    var windows: [Window] = []
+    var samples: [Sample] = []
     var tokens = 0
     /// The number of its first token in the batch.
     var firstToken = 0
   }
 
-  private func deal(_ batch: [Window], tokens: Int) -> [[Group]] {
+  /// A step that is prepared, under way or done.
+  private struct Step {
+    let lists: [[Group]]
+    let positions: Int
+    let negatives: SharedNegatives?
+    let scorer: Scorer
+    /// Where the table of scores is computed: how its gradient goes on.
+    let passTable: ((GradientStore) -> Void)?
+    var losses: [Double]
+    var isDone: [Bool]
+
+    var isComplete: Bool { isDone.allSatisfy { $0 } }
+  }
+
+  private func prepareStep() -> Step {
+    let first = step * options.batchSize
+    let batch = windows[first..<min(first + options.batchSize, windows.count)]
+    var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 4)
+    let samples = sampling.samples(of: batch, using: &generator)
+    let lists = deal(samples)
+    let (scorer, passTable) = prepareScorer()
+    return Step(
+      lists: lists, positions: samples.reduce(0) { $0 + $1.positions },
+      negatives: drawSharedNegatives(), scorer: scorer, passTable: passTable,
+      losses: Array(repeating: 0, count: lists.count),
+      isDone: Array(repeating: false, count: lists.count))
+  }
+
+  /// A table that a model computes is computed once a step: the lists take it for a leaf, and its
+  /// gradient goes on through the tape that made it.
+  private func prepareScorer() -> (Scorer, ((GradientStore) -> Void)?) {
+    let tape = Tape(store: stores[0])
+    let scorer = model.scorer(
+      on: Pass(tape: tape, dropoutKey: dropoutKey, firstOp: 1 << 16))
+    if scorer.table.isLeaf { return (scorer, nil) }
+    let leaf = Tensor(leaf: scorer.table)
+    return (
+      Scorer(table: leaf, bias: scorer.bias),
+      { store in
+        guard let gradient = store[leaf] else { return }
+        tape.backward(from: scorer.table, gradient: gradient)
+      }
+    )
+  }
+
+  private func deal(_ samples: [Sample]) -> [[Group]] {
+    let tokens = samples.reduce(0) { $0 + $1.tokens }
     let lists = max(1, min(Self.maximalLists, tokens / 256))
     var firstToken = 0
-    return balance(batch, lists: lists, cost: \.tokens).map { windows in
+    return balance(samples, lists: lists, cost: \.tokens).map { samples in
       var groups: [Group] = []
-      for window in windows {
-        if groups.isEmpty || groups[groups.count - 1].tokens + window.tokens > Self.groupTokens {
+      for sample in samples {
+        if groups.isEmpty || groups[groups.count - 1].tokens + sample.tokens > model.groupTokens {
           groups.append(Group(firstToken: firstToken))
         }
-        groups[groups.count - 1].windows.append(window)
-        groups[groups.count - 1].tokens += window.tokens
-        firstToken += window.tokens
+        groups[groups.count - 1].samples.append(sample)
+        groups[groups.count - 1].tokens += sample.tokens
+        firstToken += sample.tokens
       }
       return groups
     }
   }
 
+  /// Runs the lists that are left, one of them at least, and no new one after `end`.
+  private func run(_ step: inout Step, until end: ContinuousClock.Instant?, _ workers: Int) {
+    let left = step.isDone.indices.filter { !step.isDone[$0] }
+    let (lists, scorer, negatives) = (step.lists, step.scorer, step.negatives)
+    let scale = 1 / Float(step.positions)
+    step.losses.withUnsafeMutableBufferPointer { losses in
+      step.isDone.withUnsafeMutableBufferPointer { isDone in
+        let (losses, isDone) = (losses, isDone)
+        WorkerPool.run(tasks: left.count, workers: workers) { task in
+          if task > 0, let end, ContinuousClock.now >= end { return }
+          let i = left[task]
+          for group in lists[i] {
+            losses[i] += run(
+              group, store: stores[i], scorer: scorer, negatives: negatives, scale: scale)
+          }
+          isDone[i] = true
+        }
+      }
+    }
+  }
+
+  /// Adds the lists' gradients up and moves the weights.
+  private func finish(_ step: Step, _ workers: Int) throws {
+    let store = stores[0]
+    defer { for store in stores { store.removeAll() } }
+    let computed = step.passTable == nil ? [] : [step.scorer.table]
+    store.merge(
+      Array(stores[1..<max(1, step.lists.count)]), of: parameters.map(\.value) + computed,
+      workers: workers)
+    step.passTable?(store)
+    let loss = step.losses.reduce(0, +)
+    try check(loss, store)
+    if options.gradientClip > 0 { store.clip(parameters, norm: options.gradientClip) }
+    optimizer.step(store, rate: rate(at: totalSteps), workers: workers)
+    totalSteps += 1
+    tokens += step.positions
+    lossSum += loss * Double(step.positions)
+  }
+
+  private var dropoutKey: RandomKey {
+    RandomKey(
+      seed: options.seed,
+      step: UInt32(truncatingIfNeeded: totalSteps &+ options.firstEpoch &* 1_000_003), op: 0)
+  }
+
   /// Adds the gradients of one group to `store` and returns its share of the batch's mean loss.
   private func run(
-    _ group: Group, store: GradientStore, negatives: SharedNegatives?, scale: Float
+    _ group: Group, store: GradientStore, scorer: Scorer, negatives: SharedNegatives?, scale: Float
   ) -> Double {
-    var items: [Int32] = []
-    var targets: [Int32] = []
-    var offsets = [0]
-    items.reserveCapacity(group.tokens)
-    targets.reserveCapacity(group.tokens)
-    for window in group.windows {
-      let row = UnsafeBufferPointer(rebasing: histories.items[window.items])
-      items += row.dropLast()
-      targets += row.dropFirst()
-      offsets.append(items.count)
-    }
+    let examples = sampling.examples(group.samples)
     let tape = Tape(store: store)
-    let pass = Pass(
-      tape: tape,
-      dropoutKey: RandomKey(
-        seed: options.seed,
-        step: UInt32(truncatingIfNeeded: totalSteps &+ options.firstEpoch &* 1_000_003), op: 0),
-      firstToken: group.firstToken)
-    let hidden = model.encode(PackedBatch(items: items, offsets: offsets), on: pass)
-    let loss = loss(hidden, targets, group.firstToken, negatives, scale, on: pass)
+    let pass = Pass(tape: tape, dropoutKey: dropoutKey, firstToken: group.firstToken)
+    let hidden = sampling.encode(examples, on: pass)
+    let loss = loss(hidden, scorer, examples.targets, group.firstToken, negatives, scale, on: pass)
     tape.backward(from: loss)
     return Double(loss.pointer[0])
   }
 
   private func loss(
-    _ hidden: Tensor, _ targets: [Int32], _ firstToken: Int, _ negatives: SharedNegatives?,
-    _ scale: Float, on pass: Pass
+    _ hidden: Tensor, _ scorer: Scorer, _ targets: [Int32], _ firstToken: Int,
+    _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
   ) -> Tensor {
-    let table = model.outputTable
+    let (table, bias) = (scorer.table, scorer.bias)
+    func sampled(_ kind: SampledLoss) -> Tensor {
+      guard let negatives else { preconditionFailure("this loss draws for each batch") }
+      return sampledLoss(
+        kind, hidden, table: table, bias: bias, targets: targets, negatives: negatives,
+        scale: scale, on: pass)
+    }
     switch options.loss {
     case .softmax:
       return softmaxCrossEntropy(
-        hidden, table: table, targets: targets, smoothing: options.labelSmoothing, scale: scale,
-        on: pass)
-    case .sampledSoftmax:
-      guard let negatives else { preconditionFailure("sampled softmax draws for each batch") }
-      return sampledSoftmaxCrossEntropy(
-        hidden, table: table, targets: targets, negatives: negatives, scale: scale, on: pass)
+        hidden, table: table, bias: bias, targets: targets, smoothing: options.labelSmoothing,
+        scale: scale, on: pass)
+    case .sampledSoftmax: return sampled(.softmax)
+    case .bpr: return sampled(.bpr)
+    case .top1: return sampled(.top1)
+    case .bprMax: return sampled(.bprMax(regularization: options.bprRegularization))
     case .bce, .gbce:
       guard let sampler else { preconditionFailure("binary cross-entropy has a sampler") }
       var generator = CounterGenerator(
@@ -204,15 +267,15 @@ public final class Trainer {
       let drawn = sampler.draw(
         perRow: options.negatives, targets: targets, using: &generator)
       return binaryCrossEntropy(
-        hidden, table: table, targets: targets, negatives: drawn, beta: beta, scale: scale,
-        on: pass)
+        hidden, table: table, bias: bias, targets: targets, negatives: drawn, beta: beta,
+        scale: scale, on: pass)
     }
   }
 
   private var drawStep: UInt64 { UInt64(totalSteps) &+ UInt64(options.firstEpoch) << 32 }
 
   private func drawSharedNegatives() -> SharedNegatives? {
-    guard options.loss == .sampledSoftmax, let sampler else { return nil }
+    guard options.loss.sharesNegatives, let sampler else { return nil }
     var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 3)
     let (items, draws) = sampler.drawDistinct(options.negatives, using: &generator)
     return SharedNegatives(

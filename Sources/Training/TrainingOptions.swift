@@ -12,6 +12,31 @@ public struct TrainingOptions: Sendable {
     case bce
     /// Generalised binary cross-entropy (Petrov and Macdonald, RecSys 2023).
     case gbce
+    /// Pairs of the target and negatives that a batch shares: see `SampledLoss`.
+    case bpr
+    case top1
+    case bprMax = "bpr_max"
+
+    /// Whether a batch shares its negatives.
+    var sharesNegatives: Bool {
+      switch self {
+      case .sampledSoftmax, .bpr, .top1, .bprMax: return true
+      case .softmax, .bce, .gbce: return false
+      }
+    }
+  }
+
+  /// What a model is asked to predict.
+  public enum Samples: String, Sendable, CaseIterable {
+    /// What the model does best: all positions where it is causal, else gaps where it fills gaps,
+    /// else prefixes.
+    case automatic = "auto"
+    /// After each item of a history the next one.
+    case positions
+    /// The last item of each prefix of a history, one sample a prefix (RecBole).
+    case prefixes
+    /// Items that are hidden from the model (Sun et al., "BERT4Rec", CIKM 2019).
+    case cloze
   }
 
   public enum Schedule: String, Sendable, CaseIterable {
@@ -22,10 +47,20 @@ public struct TrainingOptions: Sendable {
     case cosine
   }
 
+  public var samples = Samples.automatic
+  /// How many of the items that follow a position it predicts (Caser).
+  public var targets = 1
+  /// The share of items that are hidden, and of batches that hide the last item alone, for cloze.
+  public var maskRatio = 0.2
+  public var lastRatio = 0.5
   public var loss = Loss.softmax
   public var negatives = 256
   public var gbceT = 0.75
   public var sampler = NegativeSampler.Distribution.uniform
+  /// The power of how often an item occurs that the popularity sampler draws in proportion to.
+  public var samplerPower = 1.0
+  /// The weight of the squared scores in BPR-max.
+  public var bprRegularization: Float = 1
   public var labelSmoothing: Float = 0
   /// Histories in one step.
   public var batchSize = 128
@@ -49,16 +84,25 @@ public struct TrainingOptions: Sendable {
 
   /// Reads the fields of a JSON object, named in snake case.
   public init(_ fields: inout Fields) throws(InvalidArgument) {
+    samples = try fields.choice("samples", default: samples)
+    targets = try fields.integer("targets", default: targets, in: 1...1000)
+    maskRatio = try fields.number("mask_ratio", default: maskRatio, from: 0, to: 1)
+    lastRatio = try fields.number("last_ratio", default: lastRatio, from: 0, to: 1, isClosed: true)
     loss = try fields.choice("loss", default: loss)
     negatives = try fields.integer("negatives", default: negatives, in: 1...1_000_000)
     gbceT = try fields.number("gbce_t", default: gbceT, from: 0, to: 1, isClosed: true)
     sampler = try fields.choice("sampler", default: sampler)
+    samplerPower = try fields.number("sampler_power", default: 1, from: 0, to: 10)
+    bprRegularization = try fields.float("bpr_regularization", default: 1, from: 0)
     labelSmoothing = try fields.float("label_smoothing", default: 0, from: 0, to: 1)
     batchSize = try fields.integer("batch_size", default: batchSize, in: 1...Int(Int32.max))
     crop = try fields.choice("crop", default: crop)
-    enum Optimizer: String, CaseIterable { case adam, adamw }
-    adam.isDecoupled = try fields.choice("optimizer", default: Optimizer.adam) == .adamw
-    adam.form = try fields.choice("adam_form", default: adam.form)
+    enum Optimizer: String, CaseIterable { case adam, adamw, adagrad }
+    let optimizer = try fields.choice("optimizer", default: Optimizer.adam)
+    adam.isDecoupled = optimizer == .adamw
+    enum Form: String, CaseIterable { case torch, tensorflow }
+    let form = try fields.choice("adam_form", default: Form.torch)
+    adam.form = optimizer == .adagrad ? .adagrad : form == .torch ? .torch : .tensorflow
     adam.learningRate = try fields.number("learning_rate", default: 1e-3, from: 0)
     adam.beta1 = try fields.number("beta1", default: 0.9, from: 0, to: 1)
     adam.beta2 = try fields.number("beta2", default: 0.999, from: 0, to: 1)

@@ -32,6 +32,8 @@ public struct AdamStep: Sendable {
   public var beta1: Float
   public var beta2: Float
   public var epsilon: Float
+  /// What a squared gradient counts in the second moment: 1 - beta2, or 1 where that is a sum.
+  public var rest2: Float
   /// What the second moment is divided by before its root: 1 - beta2^t, or 1 in TensorFlow's form.
   public var secondCorrection: Float
   /// L2 added to the gradient.
@@ -40,12 +42,13 @@ public struct AdamStep: Sendable {
   public var shrink: Float
 
   public init(
-    rate: Float, beta1: Float, beta2: Float, epsilon: Float, secondCorrection: Float,
-    coupledDecay: Float, shrink: Float
+    rate: Float, beta1: Float, beta2: Float, rest2: Float? = nil, epsilon: Float,
+    secondCorrection: Float, coupledDecay: Float, shrink: Float
   ) {
     self.rate = rate
     self.beta1 = beta1
     self.beta2 = beta2
+    self.rest2 = rest2 ?? 1 - beta2
     self.epsilon = epsilon
     self.secondCorrection = secondCorrection
     self.coupledDecay = coupledDecay

@@ -8,7 +8,7 @@ extension Loops {
     let beta1 = Vector(repeating: step.beta1)
     let beta2 = Vector(repeating: step.beta2)
     let rest1 = Vector(repeating: 1 - step.beta1)
-    let rest2 = Vector(repeating: 1 - step.beta2)
+    let rest2 = Vector(repeating: step.rest2)
     let epsilon = Vector(repeating: step.epsilon)
     let correction = Vector(repeating: 1 / step.secondCorrection.squareRoot())
     let rate = Vector(repeating: -step.rate)

@@ -116,8 +116,8 @@ import _TestSupport
       items: items, logExpected: try c.input("negative_log_q").floats,
       targetLogExpected: { targetLogQ[$0] ?? .nan })
     try check(c, lossTolerance(c)) { x, pass in
-      sampledSoftmaxCrossEntropy(
-        try x("hidden"), table: try x("table"), targets: targets, negatives: negatives,
+      sampledLoss(
+        .softmax, try x("hidden"), table: try x("table"), targets: targets, negatives: negatives,
         scale: 1 / Float(targets.count), on: pass)
     }
   }

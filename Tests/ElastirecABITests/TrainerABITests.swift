@@ -58,7 +58,8 @@ import Testing
       #"{"batch_size": 0}"#, "batch_size must be an integer in 1 ... 2147483647, got 0")
     expectRefused(
       #"{"loss": "mse"}"#,
-      "loss must be one of \"softmax\", \"sampled_softmax\", \"bce\", \"gbce\", got \"mse\"")
+      "loss must be one of \"softmax\", \"sampled_softmax\", \"bce\", \"gbce\", \"bpr\", "
+        + "\"top1\", \"bpr_max\", got \"mse\"")
     expectRefused(
       #"{"loss": "bce", "label_smoothing": 0.1}"#,
       "label_smoothing needs loss \"softmax\", got loss \"bce\"")
@@ -67,7 +68,10 @@ import Testing
       "learning_rate must be a finite number of at least 0.0, got -0.5")
     expectRefused(#"{"beta1": 1}"#, "beta1 must be a number from 0.0 to below 1.0, got 1")
     expectRefused(
-      #"{"optimizer": "sgd"}"#, "optimizer must be one of \"adam\", \"adamw\", got \"sgd\"")
+      #"{"optimizer": "sgd"}"#,
+      "optimizer must be one of \"adam\", \"adamw\", \"adagrad\", got \"sgd\"")
+    expectRefused(
+      #"{"samples": "cloze"}"#, "samples \"cloze\" need a model that fills gaps")
   }
 
   @Test func wrongPointersAndDataAreNamed() {

@@ -91,6 +91,6 @@ import Testing
   }
 
   @Test func balanceOfNothingIsEmptyLists() {
-    #expect(balance([], lists: 3, cost: \.tokens) == [[], [], []])
+    #expect(balance([Window](), lists: 3, cost: \.tokens) == [[], [], []])
   }
 }

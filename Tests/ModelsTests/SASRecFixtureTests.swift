@@ -31,7 +31,7 @@ import _TestSupport
     let pass = Pass(tape: tape)
     let hidden = model.encode(PackedBatch(inputs), on: pass)
     let loss = softmaxCrossEntropy(
-      hidden, table: model.outputTable, targets: targets,
+      hidden, table: model.scorer(on: .inference).table, targets: targets,
       smoothing: Float(try c.number("label_smoothing")), scale: 1 / Float(targets.count), on: pass)
     expectClose(loss.values, [c.loss], .loss, "\(c.name): loss")
     tape.backward(from: loss)
@@ -49,7 +49,7 @@ import _TestSupport
     let model = try c.model()
     let batch = PackedBatch(c.histories.rows.map { Array($0.suffix(model.maximalLength)) })
     let all = model.encode(batch, on: .inference)
-    let last = model.encodeLast(batch)
+    let last = model.encodeLast(batch, on: .inference)
     #expect(last.shape == [batch.count, all.columns])
     let expected = gather(all, rows: batch.lastTokens, on: .inference)
     expectClose(

@@ -42,9 +42,11 @@ import _TestSupport
     let model = SASRec(configuration(.pre, tied: false))
     let last = model.parameters().last
     #expect(last?.name == "output_embedding")
-    #expect(last?.value === model.outputTable && model.itemVectors === model.outputTable)
+    #expect(
+      last?.value === model.scorer(on: .inference).table
+        && model.itemVectors === model.scorer(on: .inference).table)
     let tied = SASRec(configuration(.pre))
-    #expect(tied.parameters().first?.value === tied.outputTable)
+    #expect(tied.parameters().first?.value === tied.scorer(on: .inference).table)
   }
 
   @Test func shapesFollowTheConfiguration() {
@@ -111,7 +113,7 @@ import _TestSupport
   func batchesWithoutHistoriesHaveNoStates(norm: SASRec.Norm) {
     let model = SASRec(configuration(norm))
     #expect(model.encode(PackedBatch([]), on: .inference).shape == [0, 8])
-    #expect(model.encodeLast(PackedBatch([])).shape == [0, 8])
+    #expect(model.encodeLast(PackedBatch([]), on: .inference).shape == [0, 8])
   }
 
   @Test func aModelWithoutBlocksScoresItsEmbeddings() {
@@ -121,6 +123,6 @@ import _TestSupport
     let batch = PackedBatch([[1, 2, 3], [4]])
     let all = model.encode(batch, on: .inference)
     let expected = gather(all, rows: batch.lastTokens, on: .inference).values
-    expectSameBits(model.encodeLast(batch).values, expected, "last states")
+    expectSameBits(model.encodeLast(batch, on: .inference).values, expected, "last states")
   }
 }

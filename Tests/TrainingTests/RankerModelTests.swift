@@ -28,7 +28,7 @@ import _TestSupport
   @Test func scoresAreTheProductsOfStatesAndItems() {
     let histories = histories
     let found = scores(histories, workers: 2)
-    let table = model.outputTable.values
+    let table = model.scorer(on: .inference).table.values
     for row in 0..<histories.count {
       let place = (row * 60)..<(row * 60 + 60)
       guard let newest = Optional(Array(histories[row].suffix(12))), !newest.isEmpty else {
@@ -83,7 +83,7 @@ import _TestSupport
 
   @Test(arguments: [1, 5, 59, 60, 64])
   func similarItemsAreThoseOfLargestCosine(k: Int) throws {
-    let table = model.outputTable
+    let table = model.scorer(on: .inference).table
     // Two items alike, and one whose vector is zero.
     for c in 0..<16 {
       table.pointer[7 * 16 + c] = table.pointer[3 * 16 + c]

@@ -33,7 +33,7 @@ import _TestSupport
     let rows = (0..<histories.count).map { Array(histories[$0]) }
     let states = model.encode(PackedBatch(rows.map { Array($0.dropLast()) }), on: .inference)
     let targets = rows.flatMap { $0.dropFirst() }
-    let items = gather(model.outputTable, rows: targets, on: .inference)
+    let items = gather(model.scorer(on: .inference).table, rows: targets, on: .inference)
     let positive = targets.indices.reduce(0.0) { sum, row in
       let score = (0..<16).reduce(0.0) {
         $0 + Double(states.values[16 * row + $1]) * Double(items.values[16 * row + $1])

@@ -30,14 +30,13 @@ import _TestSupport
     }
   }
 
-  private struct LoggedModel: SequentialModel {
+  private struct LoggedModel: CausalModel {
     let model: SASRec
     let log: Log
 
     var itemCount: Int { model.itemCount }
     var maximalLength: Int { model.maximalLength }
     var configurationJSON: String { model.configurationJSON }
-    var outputTable: Tensor { model.outputTable }
 
     func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor {
       let rows = zip(batch.offsets, batch.offsets.dropFirst()).map { Array(batch.items[$0..<$1]) }
@@ -45,7 +44,7 @@ import _TestSupport
       return model.encode(batch, on: pass)
     }
 
-    func encodeLast(_ batch: PackedBatch) -> Tensor { model.encodeLast(batch) }
+    func scorer(on pass: Pass) -> Scorer { model.scorer(on: pass) }
     func cost(length: Int) -> Cost { model.cost(length: length) }
   }
 

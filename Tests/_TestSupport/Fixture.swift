@@ -25,6 +25,11 @@ public enum Fixture {
   /// The cases of SASRec.
   public static func models() throws -> [ModelCase] { try everyModel.get() }
 
+  /// The cases of `<name>.json`, which are `ReferenceCase`s.
+  public static func references(_ name: String) throws -> [ReferenceCase] {
+    try load(name, ReferenceCase.self)
+  }
+
   private static func load<Case: Decodable>(_ name: String, _: Case.Type) throws -> [Case] {
     let url = tests.appending(path: "Fixtures/\(name).json")
     let file = try JSONDecoder().decode([String: [Case]].self, from: try Data(contentsOf: url))
@@ -56,6 +61,8 @@ public enum FixtureSetting: Codable, Sendable {
   case flag(Bool)
   case number(Double)
   case text(String)
+  case list([FixtureSetting])
+  case object([String: FixtureSetting])
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
@@ -63,6 +70,10 @@ public enum FixtureSetting: Codable, Sendable {
       self = .flag(flag)
     } else if let number = try? container.decode(Double.self) {
       self = .number(number)
+    } else if let list = try? container.decode([FixtureSetting].self) {
+      self = .list(list)
+    } else if let object = try? container.decode([String: FixtureSetting].self) {
+      self = .object(object)
     } else {
       self = .text(try container.decode(String.self))
     }
@@ -74,6 +85,8 @@ public enum FixtureSetting: Codable, Sendable {
     case .flag(let flag): try container.encode(flag)
     case .number(let number): try container.encode(number)
     case .text(let text): try container.encode(text)
+    case .list(let list): try container.encode(list)
+    case .object(let object): try container.encode(object)
     }
   }
 }

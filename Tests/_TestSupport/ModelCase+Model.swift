@@ -9,17 +9,23 @@ extension ModelCase {
   public func model() throws -> SASRec {
     let made = try makeModel(json: try JSONEncoder().encode(configuration))
     guard let model = made as? SASRec else { throw FixtureError("\(name) is not a SASRec") }
-    let own = model.parameters()
-    guard Set(own.map(\.name)) == Set(parameters.keys) else {
-      throw FixtureError("\(name) has other parameters: \(own.map(\.name))")
-    }
-    for parameter in own {
-      guard let array = parameters[parameter.name], array.shape == parameter.value.shape else {
-        throw FixtureError("\(name): \(parameter.name) has the shape \(parameter.value.shape)")
-      }
-      parameter.parameter.set(array.floats)
-    }
+    try take(parameters, into: model, of: name)
     return model
+  }
+}
+
+/// Gives a model the weights of a case, which must be all of its weights.
+func take(_ parameters: [String: FixtureArray], into model: any Recommender, of name: String) throws
+{
+  let own = model.parameters()
+  guard Set(own.map(\.name)) == Set(parameters.keys) else {
+    throw FixtureError("\(name) has other parameters: \(own.map(\.name))")
+  }
+  for parameter in own {
+    guard let array = parameters[parameter.name], array.shape == parameter.value.shape else {
+      throw FixtureError("\(name): \(parameter.name) has the shape \(parameter.value.shape)")
+    }
+    parameter.parameter.set(array.floats)
   }
 }
 

@@ -107,6 +107,26 @@ elastirec_status elastirec_model_similar(const elastirec_model *model, const int
                                          int64_t count, int32_t k, int32_t threads,
                                          int32_t *similar, float *cosines, elastirec_error *error);
 
+/* The numbers of one person's stream: the encoded state, [dim], then what the model remembers. All
+ * zeros stand for nothing read yet. Models that cannot stream refuse with
+ * ELASTIREC_INVALID_ARGUMENT. */
+elastirec_status elastirec_model_stream_size(const elastirec_model *model, int64_t *size,
+                                             elastirec_error *error);
+
+/* Advances count streams, [count, size], by one item each, in place. */
+elastirec_status elastirec_model_stream_advance(const elastirec_model *model, float *streams,
+                                                int64_t count, int64_t size, const int32_t *items,
+                                                int32_t threads, elastirec_error *error);
+
+/* What elastirec_model_recommend does, after count streams instead of histories. Streams that have
+ * read nothing get what an empty history gets. */
+elastirec_status elastirec_model_stream_recommend(const elastirec_model *model,
+                                                  const float *streams, int64_t count, int64_t size,
+                                                  const elastirec_rows *excluded,
+                                                  const uint8_t *allowed, int32_t k,
+                                                  int32_t threads, int32_t *items, float *scores,
+                                                  elastirec_error *error);
+
 typedef struct elastirec_cost {
   int64_t parameters; /* trained numbers */
   int64_t macs;       /* multiply-adds to encode one history and take its state */
@@ -128,11 +148,12 @@ typedef struct elastirec_progress {
   int64_t step;   /* steps taken in this epoch */
   int64_t steps;  /* steps that this epoch has */
   int64_t tokens; /* positions trained on in this epoch so far */
-  double loss;    /* mean loss a position, this epoch so far */
+  double loss;    /* mean loss a position, this epoch so far; 0 before the first step is over */
   int32_t finished; /* 1 when this epoch is over; the next call begins the next one */
 } elastirec_progress;
 
-/* Trains at least one step, and on until the epoch is over or `seconds` have passed. After
+/* Trains until the epoch is over or `seconds` have passed; a step that takes longer is left in its
+ * middle, for the next call to go on with. 0 seconds train one step. After
  * ELASTIREC_DIVERGED the weights are those before the step that failed. */
 elastirec_status elastirec_trainer_advance(elastirec_trainer *trainer, double seconds,
                                            int32_t threads, elastirec_progress *progress,

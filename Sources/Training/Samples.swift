@@ -1,0 +1,157 @@
+import Autograd
+import Interactions
+import Models
+
+/// A stretch of a history in one step, and which of its items are hidden from the model.
+struct Sample {
+  let window: Window
+  /// Places of `window.items` from its begin; for cloze.
+  var hidden: [Int] = []
+  /// Items that the model reads.
+  let tokens: Int
+  /// Pairs of a state and a target.
+  let positions: Int
+}
+
+/// Packed inputs, and the states that predict targets.
+struct Examples {
+  let batch: PackedBatch
+  /// The token whose state predicts each target; nil where every state predicts one.
+  let rows: [Int32]?
+  let targets: [Int32]
+}
+
+/// Makes what a model trains on from histories.
+struct Sampling {
+  private enum Kind {
+    case positions(any CausalModel, targets: Int)
+    case prefixes
+    case cloze(any MaskedModel, maskRatio: Double, lastRatio: Double)
+  }
+
+  private let kind: Kind
+  private let model: any SequentialModel
+  private let histories: Histories
+  private let crop: Crop
+
+  /// - Throws: `InvalidArgument` where the model cannot train on such samples.
+  init(_ options: TrainingOptions, model: any SequentialModel, histories: Histories)
+    throws(InvalidArgument)
+  {
+    self.model = model
+    self.histories = histories
+    crop = options.crop
+    let causal = model.isCausal ? model as? any CausalModel : nil
+    let masked = model as? any MaskedModel
+    func positions(_ model: any CausalModel) -> Kind { .positions(model, targets: options.targets) }
+    func cloze(_ model: any MaskedModel) -> Kind {
+      .cloze(model, maskRatio: options.maskRatio, lastRatio: options.lastRatio)
+    }
+    switch (options.samples, causal, masked) {
+    case (.automatic, let causal?, _), (.positions, let causal?, _): kind = positions(causal)
+    case (.automatic, nil, let masked?), (.cloze, _, let masked?): kind = cloze(masked)
+    case (.automatic, nil, nil), (.prefixes, _, _): kind = .prefixes
+    case (.positions, nil, _):
+      throw InvalidArgument(
+        "samples \"positions\" need a causal model, and this one's states see what follows them")
+    case (.cloze, _, nil):
+      throw InvalidArgument("samples \"cloze\" need a model that fills gaps")
+    }
+    if case .positions = kind { return }
+    try require(options.targets == 1, "targets above 1 need samples \"positions\"")
+  }
+
+  /// The windows of one epoch.
+  func windows(using generator: inout CounterGenerator) -> [Window] {
+    switch kind {
+    case .positions:
+      return histories.windows(
+        crop: crop, maximalLength: model.maximalLength, using: &generator)
+    case .prefixes: return histories.prefixes(maximalLength: model.maximalLength)
+    // The mask of a recommendation stands beside the newest items, so training has one more.
+    case .cloze: return histories.whole(maximalLength: model.maximalLength + 1)
+    }
+  }
+
+  /// The samples of one step.
+  func samples(of windows: some Sequence<Window>, using generator: inout CounterGenerator)
+    -> [Sample]
+  {
+    switch kind {
+    case .positions(_, let targets):
+      return windows.map { window in
+        let n = window.tokens
+        // The last states have fewer items after them.
+        let missing = min(targets, n) - 1
+        let positions =
+          targets == 1 ? n : (n - missing) * (missing + 1) + missing * (missing + 1) / 2
+        return Sample(window: window, tokens: n, positions: positions)
+      }
+    case .prefixes:
+      return windows.map { Sample(window: $0, tokens: $0.tokens, positions: 1) }
+    case .cloze(_, let maskRatio, let lastRatio):
+      let hidesLast = generator.uniform() < lastRatio
+      let most = max(1, Int(maskRatio * Double(model.maximalLength)))
+      return windows.map { window in
+        let count = window.items.count
+        var hidden = [count - 1]
+        if !hidesLast {
+          let drawn = (0..<count).filter { _ in generator.uniform() < maskRatio }
+          // Nobody is without a gap, or short histories would mostly be read for nothing.
+          hidden = drawn.isEmpty ? [Int.random(in: 0..<count, using: &generator)] : drawn
+        }
+        hidden = hidden.suffix(most)
+        return Sample(window: window, hidden: hidden, tokens: count, positions: hidden.count)
+      }
+    }
+  }
+
+  func examples(_ samples: [Sample]) -> Examples {
+    var items: [Int32] = []
+    var offsets = [0]
+    var rows: [Int32]?
+    var targets: [Int32] = []
+    items.reserveCapacity(samples.reduce(0) { $0 + $1.tokens })
+    targets.reserveCapacity(samples.reduce(0) { $0 + $1.positions })
+    for sample in samples {
+      let row = UnsafeBufferPointer(rebasing: histories.items[sample.window.items])
+      let first = items.count
+      switch kind {
+      case .positions(_, 1):
+        items += row.dropLast()
+        targets += row.dropFirst()
+      case .positions(_, let count):
+        items += row.dropLast()
+        for t in 1..<row.count {
+          let next = row[t..<min(row.count, t + count)]
+          rows = (rows ?? []) + next.map { _ in Int32(first + t - 1) }
+          targets += next
+        }
+      case .prefixes:
+        items += row.dropLast()
+        targets.append(row[row.count - 1])
+      case .cloze(let model, _, _):
+        items += row
+        for place in sample.hidden {
+          items[first + place] = model.maskItem
+          rows = (rows ?? []) + [Int32(first + place)]
+          targets.append(row[place])
+        }
+      }
+      offsets.append(items.count)
+    }
+    return Examples(
+      batch: PackedBatch(items: items, offsets: offsets), rows: rows, targets: targets)
+  }
+
+  /// The states that predict the targets of `examples`.
+  func encode(_ examples: Examples, on pass: Pass) -> Tensor {
+    let states: Tensor
+    switch kind {
+    case .positions(let model, _): states = model.encode(examples.batch, on: pass)
+    case .prefixes: return model.encodeLast(examples.batch, on: pass)
+    case .cloze(let model, _, _): states = model.encodeMasked(examples.batch, on: pass)
+    }
+    return examples.rows.map { gather(states, rows: $0, on: pass) } ?? states
+  }
+}

@@ -1,0 +1,77 @@
+import Autograd
+import Interactions
+import Kernels
+import Models
+import Testing
+import _TestSupport
+
+/// Every model against its reference numbers: states, loss, the gradient of every parameter, and
+/// scores.
+@Suite struct ModelFixtureTests {
+  /// The files under Tests/Fixtures, each of one kind of model.
+  private static let files: [String] = []
+
+  private static func cases() throws -> [ReferenceCase] {
+    try files.flatMap { try Fixture.references($0) }
+  }
+
+  @Test(arguments: try cases())
+  func gradientsFollowTheReference(_ c: ReferenceCase) throws {
+    let model = try c.model()
+    let tape = Tape()
+    let pass = Pass(tape: tape)
+    let hidden = c.states(of: model, on: pass)
+    expectClose(hidden, c.hidden, .model, "\(c.name): states")
+    let scorer = model.scorer(on: pass)
+    let loss = softmaxCrossEntropy(
+      hidden, table: scorer.table, bias: scorer.bias, targets: c.examples.targets,
+      scale: 1 / Float(c.examples.targets.count), on: pass)
+    expectClose(loss.values, [c.loss], .loss, "\(c.name): loss")
+    tape.backward(from: loss)
+    let trained = model.parameters().filter { !$0.parameter.isFrozen }
+    #expect(Set(trained.map(\.name)) == Set(c.gradients.keys))
+    for parameter in trained {
+      let expected = try #require(c.gradients[parameter.name])
+      let found = tape.store[parameter.value]
+      expectClose(found, expected, .modelGradient, "\(c.name): gradient of \(parameter.name)")
+    }
+  }
+
+  @Test(arguments: try cases())
+  func scoresFollowTheReference(_ c: ReferenceCase) throws {
+    let model = try c.model()
+    let rows = c.histories.rows.map { Array($0.suffix(model.maximalLength)) }
+    let scores = Tensor(shape: [rows.count, model.itemCount])
+    model.score(PackedBatch(rows), into: scores.matrix)
+    expectClose(scores, c.scores, .model, "\(c.name): scores")
+  }
+
+  @Test(arguments: try cases())
+  func theLastStatesAreThoseOfTraining(_ c: ReferenceCase) throws {
+    let model = try c.model()
+    let batch = PackedBatch(c.histories.rows.map { Array($0.suffix(model.maximalLength)) })
+    let trained = model.encodeLast(batch, on: Pass(tape: Tape()))
+    let served = model.encodeLast(batch, on: .inference)
+    #expect(served.shape == trained.shape)
+    expectClose(
+      served.values, trained.values.map { Double($0) }, .model, "\(c.name): last states")
+  }
+
+  @Test(arguments: try cases())
+  func streamsFollowTheHistories(_ c: ReferenceCase) throws {
+    guard let model = try c.model() as? any StreamingModel, let size = model.stateSize else {
+      return
+    }
+    for row in c.histories.rows {
+      let history = Array(row.suffix(model.maximalLength))
+      let states = Tensor(shape: [1, size])
+      states.matrix.zero()
+      let all = model.encode(PackedBatch([history]), on: .inference)
+      for (t, item) in history.enumerated() {
+        let state = model.advance(states.matrix, by: [item])
+        let expected = all.block(rows: t..<(t + 1)).values.map { Double($0) }
+        expectClose(state.values, expected, .model, "\(c.name): state after \(t + 1) items")
+      }
+    }
+  }
+}
