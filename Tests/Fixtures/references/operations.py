@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .common import ACTIVATIONS, causal_attention, cross_entropy, layer_norm, linear
-from .recurrent import linear_recurrence
+from .recurrent import gru, linear_recurrence
 
 
 def linear_activation(x, weight, bias, activation):
@@ -167,6 +167,7 @@ OPERATIONS = {
     "residual_layer_norm": residual_layer_norm,
     "causal_attention": causal_attention,
     "linear_recurrence": linear_recurrence,
+    "gru": gru,
     "gather": gather,
     "gather_rows": gather_rows,
     "scatter_rows": scatter_rows,

@@ -112,6 +112,14 @@ def recurrence_cases():
         inputs = {"x": normal(rng, sum(lengths), 2 * n), **random_recurrence(rng, n, *ring)}
         name = f"lengths-{'-'.join(map(str, lengths))}-channels-{n}"
         yield make_case("linear_recurrence", name, inputs | {"offsets": cumulative(lengths)})
+    for lengths, width in [([1], 1), ([3, 1, 12, 2], 5), ([1, 3], 17)]:
+        for form in ("recbole", "tensorflow"):
+            name = f"{form}-lengths-{'-'.join(map(str, lengths))}-width-{width}"
+            rng = generator(f"gru {name}")
+            inputs = {"x": normal(rng, sum(lengths), 3 * width)}
+            inputs["weight"] = normal(rng, 3 * width, width, std=width**-0.5)
+            inputs["offsets"] = cumulative(lengths)
+            yield make_case("gru", name, inputs, form=form)
 
 
 def row_cases():

@@ -1,4 +1,4 @@
-"""LRURec and its linear recurrence."""
+"""Recurrent models: LRURec and GRU4Rec, and their recurrences."""
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from .common import (
     cumulative,
     gelu,
     generator,
+    linear,
     linear_shapes,
     model_case,
     norm_shapes,
@@ -36,6 +37,28 @@ def linear_recurrence(x, nu_log, theta_log, gamma_log, offsets):
     powers = jnp.where(visible, jnp.exp(distance * exponent), 0)
     h = jnp.einsum("tsn,sn->tn", powers, driven)
     return jnp.concatenate([h.real, h.imag], axis=1)
+
+
+def gru(x, weight, offsets, form, gate=jax.nn.sigmoid):
+    """States of a gated recurrent unit (Cho et al., 2014); ``x`` is W x + b of all three gates.
+
+    Columns and rows by gate: reset r, update z, candidate n; h = (1 - z) n + z h_before. With
+    ``recbole`` n = tanh(x_n + r (U_n h_before)), as cuDNN; with ``tensorflow``
+    n = tanh(x_n + U_n (r h_before)), as the paper and TensorFlow 1's ``GRUCell``.
+    """
+    width = weight.shape[1]
+    starts = np.isin(np.arange(len(x)), offsets)
+
+    def step(h, inputs):
+        x, start = inputs
+        h = jnp.where(start, 0.0, h)
+        r, z = gate(x[: 2 * width] + weight[: 2 * width] @ h).reshape(2, width)
+        candidate = weight[2 * width :]
+        recalled = r * (candidate @ h) if form == "recbole" else candidate @ (r * h)
+        h = (1 - z) * jnp.tanh(x[2 * width :] + recalled) + z * h
+        return h, h
+
+    return jax.lax.scan(step, jnp.zeros(width), (x, starts))[1]
 
 
 RECURRENCE = ("nu_log", "theta_log", "gamma_log")
@@ -188,4 +211,93 @@ def check_ring():
     np.testing.assert_allclose(np.exp(values["gamma_log"]) ** 2 + modulus**2, 1, rtol=1e-14)
 
 
-FILES = {"lrurec": lrurec_cases}
+def gru4rec_parameters(rng, c):
+    """Draw the parameters of GRU4Rec."""
+    dim, hidden, items = c["dim"], c["hidden_dim"], c["items"]
+    shapes, width = {"item_embedding": (items, dim)}, dim
+    for layer in range(c["layers"]):
+        shapes[f"layers.{layer}.input.weight"] = (3 * hidden, width)
+        if c["form"] == "tensorflow":
+            shapes[f"layers.{layer}.input.bias"] = (3 * hidden,)
+        shapes[f"layers.{layer}.recurrent.weight"] = (3 * hidden, hidden)
+        width = hidden
+    if c["form"] == "recbole":
+        shapes |= linear_shapes("map", hidden, dim)
+    else:
+        shapes |= {"output_embedding": (items, hidden), "output_bias": (items,)}
+    return random_parameters(rng, shapes)
+
+
+def gru4rec_encode(p, c, histories):
+    """States after every item of GRU4Rec.
+
+    Hidasi et al., "Session-based Recommendations with Recurrent Neural Networks", ICLR 2016;
+    ``recbole`` is RecBole's ``GRU4Rec``, ``tensorflow`` the baseline of NextItNet's authors.
+    """
+    offsets = cumulative(map(len, histories))
+    x = p["item_embedding"][np.concatenate(histories)]
+    for layer in range(c["layers"]):
+        name = f"layers.{layer}"
+        x = linear(x, p[f"{name}.input.weight"], p.get(f"{name}.input.bias", 0.0))
+        x = gru(x, p[f"{name}.recurrent.weight"], offsets, c["form"])
+    return apply_linear(p, "map", x) if c["form"] == "recbole" else x
+
+
+GRU4REC_CONFIGURATION = {
+    "model": "gru4rec",
+    "seed": 0,
+    "layers": 1,
+    "dropout": 0.0,
+    "output_dropout": 0.0,
+    "initial_std": 0.02,
+}
+
+GRU4REC = {
+    "recbole-one-layer": {"items": 13, "dim": 6, "hidden_dim": 8, "form": "recbole"}
+    | {"max_length": 6},
+    "recbole-two-layers": {"items": 17, "dim": 4, "hidden_dim": 5, "layers": 2}
+    | {"form": "recbole", "max_length": 9},
+    "tensorflow-one-layer": {"items": 11, "dim": 5, "hidden_dim": 8, "form": "tensorflow"}
+    | {"max_length": 7},
+    "tensorflow-two-layers": {"items": 14, "dim": 7, "hidden_dim": 4, "layers": 2}
+    | {"form": "tensorflow", "max_length": 8},
+}
+
+
+def gru4rec_case(name, c):
+    """Build a case of GRU4Rec."""
+    c = GRU4REC_CONFIGURATION | c
+    rng = generator(f"gru4rec {name}")
+    histories = random_histories(rng, c["items"], c["max_length"])
+
+    def scores(p, h):
+        if c["form"] == "recbole":
+            return h @ p["item_embedding"].T
+        return h @ p["output_embedding"].T + p["output_bias"]
+
+    return model_case(
+        name,
+        c,
+        gru4rec_parameters(rng, c),
+        position_examples(histories, c["max_length"]),
+        histories,
+        states=lambda p, rows, tokens: gru4rec_encode(p, c, rows)[tokens],
+        scores=scores,
+    )
+
+
+def gru4rec_cases():
+    """Return the cases of GRU4Rec."""
+    check_gru()
+    return [gru4rec_case(name, c) for name, c in GRU4REC.items()]
+
+
+def check_gru():
+    """Compare with numbers of Keras 1, whose gates are hard sigmoids but whose cell is ours."""
+    x = jnp.array([[1.0], [-0.5]]) * jnp.array([-0.4, 0.5, 0.8])
+    weight = jnp.array([[0.2], [0.3], [0.6]])
+    h = gru(x, weight, np.array([0, 2]), "tensorflow", gate=lambda x: jnp.clip(0.2 * x + 0.5, 0, 1))
+    np.testing.assert_allclose(h[1], [-0.0377840], atol=5e-8)
+
+
+FILES = {"lrurec": lrurec_cases, "gru4rec": gru4rec_cases}
