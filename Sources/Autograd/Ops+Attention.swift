@@ -26,13 +26,9 @@ public func softmaxAttention(
     { g in
       guard let logSums else { return }
       // Views of one tensor share its gradient, which must exist before all three are written to.
-      let scratch = [query, key, value].map { tape.wants($0) ? nil : Tensor(shape: $0.shape) }
-      func place(_ i: Int, _ tensor: Tensor, _ body: (Matrix) -> Void) {
-        if let unwanted = scratch[i] { body(unwanted.matrix) } else { tape.add(to: tensor, body) }
-      }
-      place(0, query) { dq in
-        place(1, key) { dk in
-          place(2, value) { dv in
+      place(query, on: tape) { dq in
+        place(key, on: tape) { dk in
+          place(value, on: tape) { dv in
             attention.backward(
               q: query.matrix, k: key.matrix, v: value.matrix, y: y.matrix, dy: g.matrix,
               logSums: logSums.pointer, dq: dq, dk: dk, dv: dv)
@@ -41,4 +37,39 @@ public func softmaxAttention(
       }
     }
   }
+}
+
+/// Returns multi-head linear attention over packed histories: see `PackedLinearAttention`.
+///
+/// - Shapes: as for `softmaxAttention`.
+public func linearAttention(
+  query: Tensor, key: Tensor, value: Tensor, heads: Int, offsets: [Int], isCausal: Bool,
+  on pass: Pass
+) -> Tensor {
+  let (tokens, dim) = (query.rows, query.columns)
+  precondition(offsets.last == tokens, "linearAttention: offsets do not end at \(tokens)")
+  let attention = PackedLinearAttention(
+    heads: heads, dim: dim, offsets: offsets, isCausal: isCausal)
+  let (q, k) = (UnitELU(of: query.matrix, heads: heads), UnitELU(of: key.matrix, heads: heads))
+  let y = Tensor(shape: [tokens, dim])
+  attention.forward(q: q, k: k, v: value.matrix, into: y.matrix)
+  return pass.result(y, of: [query, key, value]) { tape in
+    { g in
+      let (dq, dk) = (Tensor(shape: query.shape), Tensor(shape: key.shape))
+      place(value, on: tape) { dv in
+        attention.backward(
+          q: q, k: k, v: value.matrix, dy: g.matrix, dq: dq.matrix, dk: dk.matrix, dv: dv)
+      }
+      tape.add(to: query) { q.addGradient(of: dq.matrix, to: $0) }
+      tape.add(to: key) { k.addGradient(of: dk.matrix, to: $0) }
+    }
+  }
+}
+
+/// Calls `body` with the place of the gradient of an input of attention, to be added to, or with
+/// scratch memory where nobody wants it.
+private func place(_ input: Tensor, on tape: Tape, _ body: (Matrix) -> Void) {
+  if tape.wants(input) { return tape.add(to: input, body) }
+  let unwanted = Tensor(shape: input.shape)
+  body(unwanted.matrix)
 }

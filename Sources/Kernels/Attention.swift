@@ -1,5 +1,29 @@
 public import VectorLoops
 
+/// How the columns of queries, keys and values divide into heads.
+struct Heads {
+  let count: Int
+  /// The columns of one head.
+  let width: Int
+
+  init(_ count: Int, dim: Int) {
+    precondition(count > 0 && dim % count == 0, "attention: \(count) heads do not divide \(dim)")
+    self.count = count
+    width = dim / count
+  }
+
+  /// What products of queries and keys are multiplied by.
+  var scale: Float { 1 / Float(width).squareRoot() }
+
+  /// The columns of one head in some rows.
+  func part(_ x: Matrix, _ head: Int, _ rows: Range<Int>) -> Matrix {
+    x.block(row: rows.lowerBound, column: head * width, rows: rows.count, columns: width)
+  }
+
+  /// Memory for sums of k v^T.
+  func square() -> Matrix { Matrix(Buffer(count: width * width), rows: width, columns: width) }
+}
+
 /// Multi-head attention over packed histories: for each history and head, softmax(scale * q k^T) v,
 /// where position t sees positions 0 ... t of its own history, or all of it where not causal.
 ///
@@ -7,8 +31,7 @@ public import VectorLoops
 /// square. Dropout on the probabilities takes element (t, j) of head h in the stream of `key` to be
 /// number ((first token + t) * heads + h) * (maximal length, rounded up to 64) + j.
 public struct PackedAttention {
-  public let heads: Int
-  public let dim: Int
+  private let heads: Heads
   /// `offsets[s] ..< offsets[s + 1]` are the rows of history s.
   public let offsets: [Int]
   public let isCausal: Bool
@@ -24,9 +47,7 @@ public struct PackedAttention {
     heads: Int, dim: Int, offsets: [Int], isCausal: Bool = true, dropout: Float = 0,
     key: RandomKey = RandomKey(seed: 0, step: 0, op: 0), firstToken: Int = 0, maximalLength: Int
   ) {
-    precondition(heads > 0 && dim % heads == 0, "attention: \(heads) heads do not divide \(dim)")
-    self.heads = heads
-    self.dim = dim
+    self.heads = Heads(heads, dim: dim)
     self.offsets = offsets
     self.isCausal = isCausal
     self.dropout = dropout
@@ -37,29 +58,23 @@ public struct PackedAttention {
 
   private static let tile = 64
 
-  var headDim: Int { dim / heads }
-
   /// Random numbers come in blocks of 64, so each row of scores begins with a block.
   private var dropoutStride: Int { (maximalLength + 63) / 64 * 64 }
 
-  var scale: Float { 1 / Float(headDim).squareRoot() }
-
   /// Queries from `q`, keys and values from `k` and `v`; all `[tokens, dim]`.
   public func forward(q: Matrix, k: Matrix, v: Matrix, into y: Matrix, logSums: Output?) {
-    forEachTile { h, history, first, count, seen in
-      let (qs, ks, vs) = (
-        part(q, h, history + first, count), part(k, h, history, seen), part(v, h, history, seen)
-      )
-      let scores = Buffer(count: count * seen + count)
-      let p = Matrix(scores, rows: count, columns: seen)
-      let sums =
-        logSums.map { $0 + h * q.rows + history + first } ?? scores.pointer + count * seen
+    forEachTile { h, own, seen in
+      let (qs, ks, vs) = (heads.part(q, h, own), heads.part(k, h, seen), heads.part(v, h, seen))
+      let count = own.count * seen.count
+      let scores = Buffer(count: count + own.count)
+      let p = Matrix(scores, rows: own.count, columns: seen.count)
       gemm(qs, ks, transposeB: true, into: p)
       loops.causalSoftmax(
-        p.pointer, rows: count, columns: seen, first: isCausal ? first : seen, scale: scale,
-        logSums: sums)
-      if dropout > 0 { drop(p, h, history + first) }
-      gemm(p, vs, into: part(y, h, history + first, count))
+        p.pointer, rows: own.count, columns: seen.count, first: first(own, seen),
+        scale: heads.scale,
+        logSums: logSums.map { $0 + h * q.rows + own.lowerBound } ?? scores.pointer + count)
+      if dropout > 0 { drop(p, h, own.lowerBound) }
+      gemm(p, vs, into: heads.part(y, h, own))
     }
   }
 
@@ -73,18 +88,19 @@ public struct PackedAttention {
     let p = scores.pointer
     for s in 0..<(offsets.count - 1) {
       let (start, count) = (offsets[s], offsets[s + 1] - offsets[s])
-      for h in 0..<heads where count > 0 {
-        let column = h * headDim
+      for h in 0..<heads.count where count > 0 {
+        let column = h * heads.width
         let query = q.pointer + s * q.stride + column
         for j in 0..<count {
-          p[j] = loops.dot(query, k.pointer + (start + j) * k.stride + column, count: headDim)
+          p[j] = loops.dot(query, k.pointer + (start + j) * k.stride + column, count: heads.width)
         }
         loops.causalSoftmax(
-          p, rows: 1, columns: count, first: count - 1, scale: scale, logSums: p + maximalLength)
+          p, rows: 1, columns: count, first: count - 1, scale: heads.scale,
+          logSums: p + maximalLength)
         for j in 0..<count {
           loops.accumulate(
             v.pointer + (start + j) * v.stride + column, alpha: p[j],
-            into: y.pointer + s * y.stride + column, count: headDim)
+            into: y.pointer + s * y.stride + column, count: heads.width)
         }
       }
     }
@@ -97,63 +113,60 @@ public struct PackedAttention {
     dv: Matrix
   ) {
     let shifts = Buffer(count: Self.tile)
-    forEachTile { h, history, first, count, seen in
-      let (qs, ks, vs) = (
-        part(q, h, history + first, count), part(k, h, history, seen), part(v, h, history, seen)
-      )
-      let dys = part(dy, h, history + first, count)
-      let ys = part(y, h, history + first, count)
+    forEachTile { h, own, seen in
+      let (qs, ks, vs) = (heads.part(q, h, own), heads.part(k, h, seen), heads.part(v, h, seen))
+      let (ys, dys) = (heads.part(y, h, own), heads.part(dy, h, own))
+      let (rows, columns, count) = (own.count, seen.count, own.count * seen.count)
       // sum_j p_j dp_j = y . dy, with dropout too: the dropped p multiply the same v.
-      for r in 0..<count {
+      for r in 0..<rows {
         shifts.pointer[r] = loops.dot(
-          ys.pointer + r * ys.stride, dys.pointer + r * dys.stride, count: headDim)
+          ys.pointer + r * ys.stride, dys.pointer + r * dys.stride, count: heads.width)
       }
-      let scratch = Buffer(count: (dropout > 0 ? 3 : 2) * count * seen)
-      let p = Matrix(scratch, rows: count, columns: seen)
-      let dp = Matrix(scratch, from: count * seen, rows: count, columns: seen)
+      let scratch = Buffer(count: (dropout > 0 ? 3 : 2) * count)
+      let p = Matrix(scratch, rows: rows, columns: columns)
+      let dp = Matrix(scratch, from: count, rows: rows, columns: columns)
       gemm(qs, ks, transposeB: true, into: p)
       loops.causalProbabilities(
-        p.pointer, rows: count, columns: seen, first: isCausal ? first : seen, scale: scale,
-        logSums: logSums + h * q.rows + history + first)
+        p.pointer, rows: rows, columns: columns, first: first(own, seen), scale: heads.scale,
+        logSums: logSums + h * q.rows + own.lowerBound)
       gemm(dys, vs, transposeB: true, into: dp)
       if dropout > 0 {
-        let dropped = Matrix(scratch, from: 2 * count * seen, rows: count, columns: seen)
-        scales(of: dropped, h, history + first)
-        loops.multiply(dp.pointer, dropped.pointer, into: dp.pointer, count: count * seen)
-        loops.multiply(p.pointer, dropped.pointer, into: dropped.pointer, count: count * seen)
-        gemm(dropped, dys, transposeA: true, into: part(dv, h, history, seen), beta: 1)
+        let dropped = Matrix(scratch, from: 2 * count, rows: rows, columns: columns)
+        scales(of: dropped, h, own.lowerBound)
+        loops.multiply(dp.pointer, dropped.pointer, into: dp.pointer, count: count)
+        loops.multiply(p.pointer, dropped.pointer, into: dropped.pointer, count: count)
+        gemm(dropped, dys, transposeA: true, into: heads.part(dv, h, seen), beta: 1)
       } else {
-        gemm(p, dys, transposeA: true, into: part(dv, h, history, seen), beta: 1)
+        gemm(p, dys, transposeA: true, into: heads.part(dv, h, seen), beta: 1)
       }
       loops.softmaxBackward(
-        p: p.pointer, dp: dp.pointer, rows: count, columns: seen, shifts: shifts.pointer,
-        scale: scale)
-      gemm(dp, ks, into: part(dq, h, history + first, count), beta: 1)
-      gemm(dp, qs, transposeA: true, into: part(dk, h, history, seen), beta: 1)
+        p: p.pointer, dp: dp.pointer, rows: rows, columns: columns, shifts: shifts.pointer,
+        scale: heads.scale)
+      gemm(dp, ks, into: heads.part(dq, h, own), beta: 1)
+      gemm(dp, qs, transposeA: true, into: heads.part(dk, h, seen), beta: 1)
     }
   }
 
-  /// Calls `body` with a head, the first row of a history, the first and the number of a tile of its
-  /// queries, and how many of its keys they see.
-  private func forEachTile(_ body: (Int, Int, Int, Int, Int) -> Void) {
-    for s in 0..<(offsets.count - 1) {
-      let length = offsets[s + 1] - offsets[s]
-      for h in 0..<heads {
-        for first in stride(from: 0, to: length, by: Self.tile) {
-          let count = min(Self.tile, length - first)
-          body(h, offsets[s], first, count, isCausal ? first + count : length)
+  /// Calls `body` with a head, the rows of a tile of queries, and the rows of the keys they see.
+  private func forEachTile(_ body: (Int, Range<Int>, Range<Int>) -> Void) {
+    for (start, end) in zip(offsets, offsets.dropFirst()) {
+      for h in 0..<heads.count {
+        for first in stride(from: start, to: end, by: Self.tile) {
+          let own = first..<min(first + Self.tile, end)
+          body(h, own, start..<(isCausal ? own.upperBound : end))
         }
       }
     }
   }
 
-  private func part(_ x: Matrix, _ head: Int, _ row: Int, _ count: Int) -> Matrix {
-    x.block(row: row, column: head * headDim, rows: count, columns: headDim)
+  /// How many keys the first query of a tile sees beside its own.
+  private func first(_ own: Range<Int>, _ seen: Range<Int>) -> Int {
+    isCausal ? seen.count - own.count : seen.count
   }
 
   private func scales(of p: Matrix, _ head: Int, _ row: Int) {
     for r in 0..<p.rows {
-      let start = ((firstToken + row + r) * heads + head) * dropoutStride
+      let start = ((firstToken + row + r) * heads.count + head) * dropoutStride
       loops.dropoutScales(
         p.pointer + r * p.stride, start: start, count: p.columns, key: key, probability: dropout)
     }

@@ -2,12 +2,22 @@ public import Autograd
 public import Interactions
 import Kernels
 
-/// What a position takes from the others of its history.
+/// What a position takes from its history.
 public enum AttentionKind: Sendable {
-  /// A softmax over itself and what came before.
+  /// A softmax over itself and what came before (Vaswani et al., 2017).
   case softmax
   /// A softmax over the whole history.
   case full
+  /// Linear attention over the whole history; see `PackedLinearAttention`.
+  case linear
+  /// Linear attention over itself and what came before.
+  case linearCausal
+
+  /// Whether positions see nothing of what comes after them.
+  public var isCausal: Bool { self == .softmax || self == .linearCausal }
+
+  /// Whether the cost grows with the length of a history rather than its square.
+  public var isLinear: Bool { self == .linear || self == .linearCausal }
 }
 
 /// Multi-head self-attention over packed histories (Vaswani et al., 2017), with an output map.
@@ -21,6 +31,7 @@ public struct SelfAttention: Module {
   let dropout: Float
   let maximalLength: Int
 
+  /// - Parameter dropout: of the softmax's probabilities; linear attention has none.
   public init(
     _ kind: AttentionKind, dim: Int, heads: Int, dropout: Float, maximalLength: Int,
     using initializer: inout Initializer
@@ -46,10 +57,8 @@ public struct SelfAttention: Module {
   public func callAsFunction(
     queries: Tensor, keys: Tensor, _ batch: PackedBatch, on pass: Pass
   ) -> Tensor {
-    let kv = qkv(keys, outputs: dim..<(3 * dim), on: pass)  // [tokens, 2 dim]
-    return attend(
-      qkv(queries, outputs: 0..<dim, on: pass), kv.block(columns: 0..<dim),
-      kv.block(columns: dim..<(2 * dim)), batch, on: pass)
+    let (k, v) = keysAndValues(keys, on: pass)
+    return attend(qkv(queries, outputs: 0..<dim, on: pass), k, v, batch, on: pass)
   }
 
   /// The result at the last position of each history alone, for inference.
@@ -57,21 +66,56 @@ public struct SelfAttention: Module {
   /// - Shapes: `queries` and the result are `[histories, dim]`, `keys` is `[tokens, dim]`.
   public func last(queries: Tensor, keys: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
     let q = qkv(queries, outputs: 0..<dim, on: pass)
-    let kv = qkv(keys, outputs: dim..<(3 * dim), on: pass)
+    let (k, v) = keysAndValues(keys, on: pass)
     let mixed = Tensor(shape: queries.shape)
-    PackedAttention(heads: heads, dim: dim, offsets: batch.offsets, maximalLength: maximalLength)
-      .forwardLast(
-        q: q.matrix, k: kv.block(columns: 0..<dim).matrix,
-        v: kv.block(columns: dim..<(2 * dim)).matrix, into: mixed.matrix)
+    if kind.isLinear {
+      PackedLinearAttention(
+        heads: heads, dim: dim, offsets: batch.offsets, isCausal: kind.isCausal
+      ).forwardLast(
+        q: UnitELU(of: q.matrix, heads: heads), k: UnitELU(of: k.matrix, heads: heads),
+        v: v.matrix, into: mixed.matrix)
+    } else {
+      PackedAttention(
+        heads: heads, dim: dim, offsets: batch.offsets, maximalLength: maximalLength
+      ).forwardLast(q: q.matrix, k: k.matrix, v: v.matrix, into: mixed.matrix)
+    }
     return output(mixed, on: pass)
+  }
+
+  /// The floats of one person's state in causal linear attention: sums of k v^T for each head.
+  var stateSize: Int { dim * dim / heads }
+
+  /// Takes one more token of each person into the states of causal linear attention, in place.
+  ///
+  /// - Shapes: `queries`, `keys` and the result are `[people, dim]`, `states` is `[people,
+  ///   stateSize]`.
+  func advance(_ states: Matrix, queries: Tensor, keys: Tensor, on pass: Pass) -> Tensor {
+    precondition(kind == .linearCausal, "only causal linear attention has states")
+    let q = qkv(queries, outputs: 0..<dim, on: pass)
+    let (k, v) = keysAndValues(keys, on: pass)
+    let mixed = Tensor(shape: queries.shape)
+    PackedLinearAttention.advance(
+      states, heads: heads, q: UnitELU(of: q.matrix, heads: heads),
+      k: UnitELU(of: k.matrix, heads: heads), v: v.matrix, into: mixed.matrix)
+    return output(mixed, on: pass)
+  }
+
+  private func keysAndValues(_ x: Tensor, on pass: Pass) -> (k: Tensor, v: Tensor) {
+    let kv = qkv(x, outputs: dim..<(3 * dim), on: pass)  // [tokens, 2 dim]
+    return (kv.block(columns: 0..<dim), kv.block(columns: dim..<(2 * dim)))
   }
 
   private func attend(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, _ batch: PackedBatch, on pass: Pass
   ) -> Tensor {
-    let mixed = softmaxAttention(
-      query: q, key: k, value: v, heads: heads, offsets: batch.offsets,
-      isCausal: kind == .softmax, dropout: dropout, maximalLength: maximalLength, on: pass)
+    let mixed =
+      kind.isLinear
+      ? linearAttention(
+        query: q, key: k, value: v, heads: heads, offsets: batch.offsets, isCausal: kind.isCausal,
+        on: pass)
+      : softmaxAttention(
+        query: q, key: k, value: v, heads: heads, offsets: batch.offsets, isCausal: kind.isCausal,
+        dropout: dropout, maximalLength: maximalLength, on: pass)
     return output(mixed, on: pass)
   }
 }

@@ -1,5 +1,6 @@
 public import Autograd
 public import Interactions
+public import Kernels
 public import VectorLoops
 
 /// Attention, then a feed-forward map, each with a residual (Vaswani et al., 2017).
@@ -72,15 +73,29 @@ public struct TransformerBlock: Module {
     }
   }
 
-  /// The same for the last position of each history alone, for inference.
+  /// The same for one position of each history alone, for inference; it sees the whole history.
   ///
   /// - Shapes: `x` is `[tokens, dim]`, the result is `[histories, dim]`.
-  public func last(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
+  func last(_ x: Tensor, _ batch: PackedBatch, rows: [Int32], on pass: Pass) -> Tensor {
     let keys = norm == .pre ? attentionNorm(x, on: pass) : x
-    let newest = gather(x, rows: batch.lastTokens, on: pass)
+    let newest = gather(x, rows: rows, on: pass)
     let queries = norm == .post ? newest : attentionNorm(newest, on: pass)
     let mixed = attention.last(queries: queries, keys: keys, batch, on: pass)
     return finish(norm == .query ? queries : newest, mixed, on: pass)
+  }
+
+  /// The floats of one person's state in causal linear attention.
+  var stateSize: Int { attention.stateSize }
+
+  /// The states after one more token of each person, with causal linear attention.
+  ///
+  /// - Shapes: `x` and the result are `[people, dim]`, `states` is `[people, stateSize]` and is
+  ///   advanced in place.
+  func advance(_ states: Matrix, by x: Tensor, on pass: Pass) -> Tensor {
+    let keys = norm == .post ? x : attentionNorm(x, on: pass)
+    let mixed = attention.advance(
+      states, queries: keys, keys: norm == .query ? x : keys, on: pass)
+    return finish(norm == .query ? keys : x, mixed, on: pass)
   }
 
   /// What follows the attention, on any rows.
@@ -109,15 +124,36 @@ extension [TransformerBlock] {
     reduce(x) { $1($0, batch, on: pass) }
   }
 
-  /// The states after the last token of each history. Where the pass records nothing, the last block
-  /// computes no other queries and feed-forward maps than theirs.
+  /// The states of one token of each history, its last unless `rows` says otherwise. Where the pass
+  /// records nothing, the last block computes no other queries and feed-forward maps than theirs.
   ///
   /// - Shapes: `x` is `[tokens, dim]`, the result is `[histories, dim]`.
-  public func encodeLast(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
+  public func encodeLast(
+    _ x: Tensor, _ batch: PackedBatch, rows: [Int32]? = nil, on pass: Pass
+  ) -> Tensor {
+    let rows = rows ?? batch.lastTokens
     guard pass.tape == nil, let block = last else {
-      return gather(encode(x, batch, on: pass), rows: batch.lastTokens, on: pass)
+      return gather(encode(x, batch, on: pass), rows: rows, on: pass)
     }
-    return block.last(Array(dropLast()).encode(x, batch, on: pass), batch, on: pass)
+    let before = Array(dropLast()).encode(x, batch, on: pass)
+    return block.last(before, batch, rows: rows, on: pass)
+  }
+
+  /// The floats of one person's state in all blocks, with causal linear attention.
+  public var stateSize: Int { reduce(0) { $0 + $1.stateSize } }
+
+  /// The states after one more token of each person.
+  ///
+  /// - Shapes: `x` and the result are `[people, dim]`, `states` is `[people, stateSize]` and is
+  ///   advanced in place.
+  public func advance(_ states: Matrix, by x: Tensor, on pass: Pass) -> Tensor {
+    var (x, column) = (x, 0)
+    for block in self {
+      let own = states.block(column: column, rows: states.rows, columns: block.stateSize)
+      x = block.advance(own, by: x, on: pass)
+      column += block.stateSize
+    }
+    return x
   }
 }
 
@@ -129,10 +165,14 @@ extension TransformerBlock.Configuration {
   public func macs(blocks: Int, length: Int) -> Int {
     guard blocks > 0 else { return 0 }
     let maps = length * (4 * dim * dim + 2 * dim * innerDim)
-    let attention = 2 * length * length * dim
-    // The last block: keys and values of all positions, the rest of the last one alone.
+    let mixing =
+      attention.isLinear
+      ? PackedLinearAttention.macs(
+        heads: heads, dim: dim, length: length, isCausal: attention.isCausal)
+      : 2 * length * length * dim
+    // The last block: keys and values of all positions, the rest of one alone.
     let last =
       length * 2 * dim * dim + 2 * dim * dim + 2 * dim * innerDim + 2 * length * dim
-    return (blocks - 1) * (maps + attention) + last
+    return (blocks - 1) * (maps + mixing) + last
   }
 }

@@ -110,6 +110,17 @@ public protocol VectorLoops: Sendable {
     x: Input, dy: Input, weight: Input, means: Input, inverses: Input, rows: Int, columns: Int,
     into dx: Output, dWeight: Output, dBias: Output)
 
+  /// Writes elu(x) / sqrt(sum(elu(x)^2) + epsilon) for each of the segments of `width` numbers that
+  /// make up a row; rows of x are `stride` apart. Writes the factor of each segment to `inverses`.
+  func unitELU(
+    _ x: Input, rows: Int, segments: Int, width: Int, stride: Int, epsilon: Float, into y: Output,
+    inverses: Output)
+
+  /// Adds the gradient of `unitELU`, found from its results, to `dx`, whose rows are `stride` apart.
+  func unitELUBackward(
+    y: Input, inverses: Input, dy: Input, rows: Int, segments: Int, width: Int, into dx: Output,
+    stride: Int)
+
   /// Turns a row of logits into its gradient, `scale * (softmax(z) - q)`, where q puts 1 -
   /// smoothing on the target and smoothing / count on every item. Returns -sum(q log softmax(z)).
   func crossEntropy(

@@ -52,13 +52,14 @@ func largest(_ v: Vector) -> Float {
   return c.x > c.y ? c.x : c.y
 }
 
-/// Returns e^x to within 2 units in the last place, for x clamped to -87 ... 88.
+/// Takes x, clamped to -87 ... 88, apart: e^x = 2^n (1 + r q), where `exponent` is n in the place of a
+/// float's exponent.
 ///
 /// Cody and Waite's reduction, x = n ln 2 + r, with a polynomial of degree 6 in r. Adding and
 /// subtracting 1.5 * 2^23 rounds to an integer, whose bits then become the exponent; conversions
 /// between SIMD types would run lane by lane.
 @_transparent
-func exponential(_ x: Vector) -> Vector {
+func exponentialParts(_ x: Vector) -> (r: Vector, q: Vector, exponent: VectorBits) {
   let x = smaller(larger(x, Vector(repeating: -87)), Vector(repeating: 88))
   let magic = Vector(repeating: 12_582_912)
   let shifted = fma(x, Vector(repeating: 1.442_695_04), magic)
@@ -71,9 +72,24 @@ func exponential(_ x: Vector) -> Vector {
   p = fma(p, r, Vector(repeating: 1.666_666_6e-1))
   p = fma(p, r, Vector(repeating: 0.5))
   p = fma(p, r, Vector(repeating: 1))
-  p = fma(p, r, Vector(repeating: 1))
-  let exponent = unsafeBitCast(shifted, to: VectorBits.self) &<< VectorBits(repeating: 23)
+  return (r, p, unsafeBitCast(shifted, to: VectorBits.self) &<< VectorBits(repeating: 23))
+}
+
+/// Returns e^x to within 2 units in the last place, for x clamped to -87 ... 88.
+@_transparent
+func exponential(_ x: Vector) -> Vector {
+  let (r, q, exponent) = exponentialParts(x)
+  let p = fma(q, r, Vector(repeating: 1))
   return unsafeBitCast(unsafeBitCast(p, to: VectorBits.self) &+ exponent, to: Vector.self)
+}
+
+/// Returns e^x - 1 for x clamped to -87 ... 88, without the cancellation near 0.
+@_transparent
+func exponentialMinusOne(_ x: Vector) -> Vector {
+  let (r, q, exponent) = exponentialParts(x)
+  let one = Vector(repeating: 1)
+  let power = unsafeBitCast(unsafeBitCast(one, to: VectorBits.self) &+ exponent, to: Vector.self)
+  return fma(power, r * q, power - one)
 }
 
 /// Returns the standard normal distribution function and density at x.

@@ -44,6 +44,8 @@ public struct Tolerance: Sendable {
   /// A length, a quotient and a projection; a row of one number has the gradient zero but for
   /// rounding.
   public static let unitRows = Tolerance(relative: 2e-6, absolute: 2e-6)
+  /// Sums over some hundred positions, whose terms cancel.
+  public static let linearAttention = Tolerance(relative: 2e-6, absolute: 2e-6)
   /// A moving average, a root and a quotient in each of a few steps.
   public static let optimiser = Tolerance(relative: 1.2e-6)
 
