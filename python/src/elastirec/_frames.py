@@ -94,8 +94,8 @@ def _converted(series: Any) -> NDArray[Any]:
         stamps = series.dt.timestamp(unit).fill_null(0).to_numpy().astype(np.int64)
         stamps[missing.to_numpy().astype(np.bool_)] = np.iinfo(np.int64).min  # means NaT
         return np.asarray(stamps.view(f"datetime64[{unit}]"))
-    # NumPy's own strings lose zeros at their end, and not every category becomes an array.
-    if kind in (nw.String, nw.Categorical, nw.Enum) or missing.any():
+    # NumPy's own strings lose zeros at their end, and not every category or list becomes an array.
+    if kind in (nw.String, nw.Categorical, nw.Enum, nw.List, nw.Array) or missing.any():
         return objects(series.to_list())
     return np.asarray(series.to_numpy())
 

@@ -69,6 +69,10 @@ class TimeTieWarning(ElastirecWarning):
     """Events of one user share a time, so the order of the rows decides between them."""
 
 
+class FeatureWarning(ElastirecWarning):
+    """Some items of a log have no features."""
+
+
 class UnknownItemWarning(ElastirecWarning):
     """Ids that the model does not know were left out."""
 

@@ -40,7 +40,7 @@ class Interactions:
         Column of numbers, datetimes or dates. Without it the rows count as being in order.
         Where times are equal, the order of the rows decides.
     item_features : ItemFeatures, default=None
-        What is known about the items.
+        What is known about the items. Items that the log does not hold are left out.
 
     Attributes
     ----------
@@ -59,6 +59,8 @@ class Interactions:
     -----
     TimeTieWarning
         If events of a user share a time.
+    FeatureWarning
+        If some items have no features.
 
     Examples
     --------
@@ -76,6 +78,9 @@ class Interactions:
         time: str | None = None,
         item_features: ItemFeatures | None = None,
     ) -> None:
+        if item_features is not None and not isinstance(item_features, ItemFeatures):
+            kind = type(item_features).__name__
+            raise DataError(f"item_features must be er.ItemFeatures(...), got {kind}")
         columns, library = read_columns(frame, [user, item] + ([time] if time else []))
         users, owners = number_ids(columns[user], user)
         items, chosen = number_ids(columns[item], item)
