@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .common import ACTIVATIONS, causal_attention, cross_entropy, layer_norm, linear
+from .attention import causal_attention, full_attention, linear_attention
+from .common import ACTIVATIONS, cross_entropy, layer_norm, linear
 from .recurrent import gru, linear_recurrence
 
 
@@ -166,6 +167,8 @@ OPERATIONS = {
     "layer_norm": layer_norm,
     "residual_layer_norm": residual_layer_norm,
     "causal_attention": causal_attention,
+    "full_attention": full_attention,
+    "linear_attention": linear_attention,
     "linear_recurrence": linear_recurrence,
     "gru": gru,
     "gather": gather,

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .attention import check_linear_attention
 from .common import ACTIVATIONS, cumulative, gelu, generator, linear, normal
 from .operations import OPERATIONS, WITHOUT_GRADIENT, gbce_beta, metrics
 from .recurrent import random_recurrence
@@ -98,6 +99,32 @@ def attention_cases():
         inputs = {"qkv": normal(rng, sum(lengths), 3 * dim), "offsets": cumulative(lengths)}
         name = f"lengths-{'-'.join(map(str, lengths))}-dim-{dim}-heads-{heads}"
         yield make_case("causal_attention", name, inputs, heads=heads)
+
+
+def separate_attention_cases():
+    """Packed attention of queries, keys and values that stand alone."""
+    for lengths, dim, heads in [
+        ([1], 2, 1),
+        ([1, 4, 1, 7, 2], 6, 3),
+        ([17, 1, 33], 4, 2),
+        ([3, 2], 66, 3),
+    ]:
+        rng = generator(f"separate attention {lengths} {dim} {heads}")
+        inputs = {key: normal(rng, sum(lengths), dim) for key in ("query", "key", "value")}
+        inputs["offsets"] = cumulative(lengths)
+        name = f"lengths-{'-'.join(map(str, lengths))}-dim-{dim}-heads-{heads}"
+        yield make_case("full_attention", name, inputs, heads=heads)
+        for mode in ("masked", "causal"):
+            kind = {"heads": heads, "mode": mode, "epsilon": 1e-12}
+            yield make_case("linear_attention", f"{mode}-{name}", inputs, **kind)
+    # A query and a key of which one head is all zero: epsilon alone keeps them finite.
+    rng = generator("attention with a zero head")
+    inputs = {key: normal(rng, 5, 4) for key in ("query", "key", "value")}
+    inputs["query"][1, :2] = inputs["key"][2, 2:] = 0.0
+    inputs["offsets"] = cumulative([4, 1])
+    for mode in ("masked", "causal"):
+        kind = {"heads": 2, "mode": mode, "epsilon": 1e-12}
+        yield make_case("linear_attention", f"{mode}-zero-head", inputs, **kind)
 
 
 def recurrence_cases():
@@ -204,12 +231,26 @@ def metric_cases():
         yield make_case("metrics", f"several-relevant-at-{k}", inputs, k=k)
 
 
+GROUPS = (
+    linear_cases,
+    pointwise_cases,
+    norm_cases,
+    attention_cases,
+    row_cases,
+    softmax_cases,
+    sampled_cases,
+    optimiser_cases,
+    metric_cases,
+    recurrence_cases,
+    separate_attention_cases,
+)
+
+
 def operation_cases():
     """Return all cases of operations."""
-    groups = (linear_cases, pointwise_cases, norm_cases, attention_cases, row_cases, softmax_cases)
-    groups += (sampled_cases, optimiser_cases, metric_cases, recurrence_cases)
     check_known_values()
-    cases = [case for group in groups for case in group()]
+    check_linear_attention()
+    cases = [case for group in GROUPS for case in group()]
     assert len({case["name"] for case in cases}) == len(cases)
     check_operation_cases(cases)
     return cases

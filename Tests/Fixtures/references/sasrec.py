@@ -1,4 +1,4 @@
-"""SASRec: ``sasrec.json``."""
+"""SASRec: ``sasrec.json``, and with linear attention ``sasrec_linear.json``."""
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,13 @@ from .common import (
     cumulative,
     generator,
     last_rows,
+    model_case,
     newest,
     norm_shapes,
     pack,
+    position_examples,
     positions,
+    prefix_examples,
     random_histories,
     random_parameters,
 )
@@ -25,7 +28,8 @@ from .transformer import block, block_shapes
 def sasrec_shapes(c):
     """Name and shape of every parameter, in the order in which a model lists them."""
     dim = c["dim"]
-    shapes = {"item_embedding": (c["items"], dim), "position_embedding": (c["max_length"], dim)}
+    rows = c["items"] + (c.get("attention") == "linear_official")
+    shapes = {"item_embedding": (rows, dim), "position_embedding": (c["max_length"], dim)}
     if c["norm"] == "post":
         shapes |= norm_shapes("embedding_norm", dim)
     for b in range(c["blocks"]):
@@ -56,7 +60,7 @@ def encode(p, c, histories):
 
 def output_table(p, c):
     """The item table that scores are taken against."""
-    return p["item_embedding" if c["tied"] else "output_embedding"]
+    return p["item_embedding" if c["tied"] else "output_embedding"][: c["items"]]
 
 
 def training_windows(c, histories):
@@ -212,4 +216,71 @@ def sasrec_cases():
     return [sasrec_case(name, *pair) for name, pair in SASREC.items()]
 
 
-FILES = {"sasrec": sasrec_cases}
+LINEAR = {
+    "linear-post": (
+        {"attention": "linear", "items": 13, "dim": 8, "inner_dim": 12, "max_length": 6}
+    ),
+    "linear-pre-untied": (
+        {"attention": "linear", "items": 11, "dim": 6, "inner_dim": 7, "max_length": 5}
+        | {"heads": 3, "norm": "pre", "norm_epsilon": 1e-5, "tied": False}
+    ),
+    "linear-causal-post-silu": (
+        {"attention": "linear_causal", "items": 15, "dim": 8, "inner_dim": 10, "max_length": 7}
+        | {"heads": 4, "activation": "silu"}
+    ),
+    "linear-causal-query-scaled": (
+        {"attention": "linear_causal", "items": 12, "dim": 4, "inner_dim": 9, "max_length": 5}
+        | {"norm": "query", "norm_epsilon": 1e-8, "scale_embedding": True}
+    ),
+    "linear-official-post": (
+        {"attention": "linear_official", "items": 14, "dim": 6, "inner_dim": 8, "max_length": 6}
+    ),
+}
+
+
+def linear_states(p, c, histories, rows):
+    """States at some of the packed tokens, for all modes of linear attention.
+
+    In ``linear_official`` every history is filled up with the padding item, the last row of the
+    item table, which takes part like any other.
+    """
+    if c["attention"] != "linear_official":
+        return encode(p, c, histories)[rows]
+    padding, length = c["items"], c["max_length"]
+    offsets = cumulative(map(len, histories))
+    history = np.searchsorted(offsets, rows, side="right") - 1
+    padded = [np.pad(h, (0, length - len(h)), constant_values=padding) for h in histories]
+    return encode(p, c, padded)[history * length + rows - offsets[history]]
+
+
+def linear_case(name, c):
+    """Compute a case of linear attention; only its causal form trains at all positions."""
+    c = CONFIGURATION | c
+    rng = generator(f"sasrec {name}")
+    histories = random_histories(rng, c["items"], c["max_length"])
+    causal = c["attention"] == "linear_causal"
+    examples = (position_examples if causal else prefix_examples)(histories, c["max_length"])
+    parameters = random_parameters(rng, sasrec_shapes(c))
+    frozen = parameters["item_embedding"][c["items"] :]
+
+    def states(p, histories, rows):
+        table = jnp.concatenate([p["item_embedding"][: c["items"]], frozen])
+        return linear_states(p | {"item_embedding": table}, c, histories, rows)
+
+    return model_case(
+        name,
+        c,
+        parameters,
+        examples,
+        histories,
+        states=states,
+        scores=lambda p, states: states @ output_table(p, c).T,
+    )
+
+
+def linear_cases():
+    """Return all cases of SASRec with linear attention."""
+    return [linear_case(name, c) for name, c in LINEAR.items()]
+
+
+FILES = {"sasrec": sasrec_cases, "sasrec_linear": linear_cases}

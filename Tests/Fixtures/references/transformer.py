@@ -2,11 +2,11 @@
 
 import jax.numpy as jnp
 
+from .attention import SELF_ATTENTION
 from .common import (
     ACTIVATIONS,
     apply_linear,
     apply_norm,
-    causal_attention,
     linear_shapes,
     norm_shapes,
 )
@@ -24,7 +24,7 @@ def block_shapes(prefix, dim, inner):
     )
 
 
-def block(p, c, prefix, x, offsets, attend=causal_attention):
+def block(p, c, prefix, x, offsets):
     """One block: attention and a feed-forward net, each with its residual and norm.
 
     ``post`` is RecBole's (``TransformerLayer`` in ``recbole/model/layers.py``), ``pre`` that of
@@ -37,6 +37,8 @@ def block(p, c, prefix, x, offsets, attend=causal_attention):
 
     def linear_map(name, x):
         return apply_linear(p, f"{prefix}.{name}", x)
+
+    attend = SELF_ATTENTION[c.get("attention", "softmax")]
 
     def attention(queries, x):
         query = linear_map("attention.qkv", queries)[:, : c["dim"]]
