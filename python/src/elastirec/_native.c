@@ -299,6 +299,76 @@ static PyObject *model_similar(PyObject *module, PyObject *args) {
   return finish(&buffers, ok);
 }
 
+// MARK: - Streams
+
+static PyObject *model_stream_size(PyObject *module, PyObject *args) {
+  Model *model;
+  if (!PyArg_ParseTuple(args, "O!:model_stream_size", state_of(module)->model_type, &model))
+    return NULL;
+  int64_t size = 0;
+  int ok;
+  CALL(ok, elastirec_model_stream_size, model->handle, &size);
+  return ok ? PyLong_FromLongLong(size) : NULL;
+}
+
+/* Takes an array of shape (count, size). */
+static const Py_buffer *take_streams(Buffers *buffers, PyObject *object, int flags) {
+  const Py_buffer *view = take(buffers, object, "streams", &float32, flags);
+  if (!view || view->ndim == 2) return view;
+  PyErr_Format(PyExc_ValueError, "streams must have 2 dimensions, got %d", view->ndim);
+  return NULL;
+}
+
+static PyObject *model_stream_advance(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *streams_arg, *items_arg, *thread_arg;
+  if (!PyArg_ParseTuple(args, "O!OOO:model_stream_advance", state_of(module)->model_type, &model,
+                        &streams_arg, &items_arg, &thread_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  int32_t threads;
+  const Py_buffer *streams, *items;
+  if ((streams = take_streams(&buffers, streams_arg, PyBUF_WRITABLE)) &&
+      (items = take_vector(&buffers, items_arg, "items", &int32)) &&
+      take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0) {
+    if (count_of(items) == streams->shape[0])
+      CALL(ok, elastirec_model_stream_advance, model->handle, streams->buf, streams->shape[0],
+           streams->shape[1], items->buf, threads);
+    else
+      PyErr_Format(PyExc_ValueError, "items must have %zd entries, one a stream, got %lld",
+                   streams->shape[0], (long long)count_of(items));
+  }
+  return finish(&buffers, ok);
+}
+
+static PyObject *model_stream_recommend(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *streams_arg, *excluded_arg, *allowed_arg, *k_arg, *thread_arg, *items_arg, *scores_arg;
+  if (!PyArg_ParseTuple(args, "O!OOOOOOO:model_stream_recommend", state_of(module)->model_type,
+                        &model, &streams_arg, &excluded_arg, &allowed_arg, &k_arg, &thread_arg,
+                        &items_arg, &scores_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  elastirec_rows storage;
+  const elastirec_rows *excluded;
+  const uint8_t *allowed;
+  int32_t k, threads;
+  const Py_buffer *streams, *items, *scores;
+  if ((streams = take_streams(&buffers, streams_arg, 0)) &&
+      take_optional_rows(&buffers, excluded_arg, "excluded", streams->shape[0], &storage,
+                         &excluded) == 0 &&
+      take_allowed(&buffers, allowed_arg, model, &allowed) == 0 &&
+      take_int32(k_arg, "k", 1, &k) == 0 &&
+      take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0 &&
+      (items = take_output(&buffers, items_arg, "out_items", &int32, streams->shape[0], k)) &&
+      (scores = take_output(&buffers, scores_arg, "out_scores", &float32, streams->shape[0], k)))
+    CALL(ok, elastirec_model_stream_recommend, model->handle, streams->buf, streams->shape[0],
+         streams->shape[1], excluded, allowed, k, threads, items->buf, scores->buf);
+  return finish(&buffers, ok);
+}
+
 static PyObject *model_cost(PyObject *module, PyObject *args) {
   Model *model;
   PyObject *length_arg;
@@ -380,6 +450,9 @@ static PyMethodDef methods[] = {
     {"model_recommend", model_recommend, METH_VARARGS, NULL},
     {"model_rank", model_rank, METH_VARARGS, NULL},
     {"model_similar", model_similar, METH_VARARGS, NULL},
+    {"model_stream_size", model_stream_size, METH_VARARGS, NULL},
+    {"model_stream_advance", model_stream_advance, METH_VARARGS, NULL},
+    {"model_stream_recommend", model_stream_recommend, METH_VARARGS, NULL},
     {"model_cost", model_cost, METH_VARARGS, NULL},
     {"trainer_create", trainer_create, METH_VARARGS, NULL},
     {"trainer_advance", trainer_advance, METH_VARARGS, NULL},

@@ -53,6 +53,21 @@ def model_similar(
     out_cosines: NDArray[np.float32],
     /,
 ) -> None: ...
+def model_stream_size(model: Model, /) -> int: ...
+def model_stream_advance(
+    model: Model, streams: NDArray[np.float32], items: NDArray[np.int32], threads: int, /
+) -> None: ...
+def model_stream_recommend(
+    model: Model,
+    streams: NDArray[np.float32],
+    excluded: Rows | None,
+    allowed: NDArray[np.uint8] | None,
+    k: int,
+    threads: int,
+    out_items: NDArray[np.int32],
+    out_scores: NDArray[np.float32],
+    /,
+) -> None: ...
 def model_cost(model: Model, length: int, /) -> tuple[int, int, int]: ...
 def trainer_create(model: Model, options: str, histories: Rows, /) -> Trainer: ...
 def trainer_advance(

@@ -135,7 +135,7 @@ class Training:
             )
         except FloatingPointError as problem:
             raise self._diverged(self.first + number, problem) from None
-        self.model._trained = True
+        self.model._trained |= step > 0
         return step, steps, tokens, loss, finished
 
     def _diverged(self, epoch: int, problem: object) -> TrainingDiverged:
