@@ -19,13 +19,15 @@ else the keys of what it returns are the names of its outputs.
 import sys
 from pathlib import Path
 
-from references import ops, recurrent, sasrec
+from references import bert4rec, core, ops, recurrent, sasrec
 from references.common import render
 
 FOLDER = Path(__file__).parent
 FAMILIES = (
     ops,
     sasrec,
+    bert4rec,
+    core,
     recurrent,
 )
 FILES = {name: cases for family in FAMILIES for name, cases in family.FILES.items()}

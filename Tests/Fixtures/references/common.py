@@ -218,6 +218,15 @@ def model_case(
     }
 
 
+def check_causal(encode):
+    """Check that the states of a history's prefix are those of the whole history."""
+    whole, prefix = np.array([3, 0, 5, 5]), np.array([3, 0, 5])
+    state, alone = encode([whole, prefix]), encode([prefix])
+    np.testing.assert_allclose(state[:3], alone, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(state[4:], alone, rtol=0, atol=1e-12)
+    assert np.abs(state[3] - state[2]).max() > 1e-3
+
+
 def check_gradients(name, loss_of, parameters, gradients):
     """Compare the gradient along a random direction with a central difference of the loss."""
     rng = generator(f"direction {name}")
