@@ -161,18 +161,22 @@ extension TransformerBlock.Configuration {
   /// The numbers that the weights of one block hold.
   public var weightCount: Int { 4 * dim * dim + 2 * dim * innerDim + innerDim + 9 * dim }
 
-  /// Multiply-adds of `encodeLast` through some blocks for one history of `length` tokens.
-  public func macs(blocks: Int, length: Int) -> Int {
-    guard blocks > 0 else { return 0 }
-    let maps = length * (4 * dim * dim + 2 * dim * innerDim)
+  /// Multiply-adds of one block for all of a history of `length` tokens.
+  public func macs(length: Int) -> Int {
     let mixing =
       attention.isLinear
       ? PackedLinearAttention.macs(
         heads: heads, dim: dim, length: length, isCausal: attention.isCausal)
       : 2 * length * length * dim
+    return length * (4 * dim * dim + 2 * dim * innerDim) + mixing
+  }
+
+  /// Multiply-adds of `encodeLast` through some blocks for one history of `length` tokens.
+  public func macs(blocks: Int, length: Int) -> Int {
+    guard blocks > 0 else { return 0 }
     // The last block: keys and values of all positions, the rest of one alone.
     let last =
       length * 2 * dim * dim + 2 * dim * dim + 2 * dim * innerDim + 2 * length * dim
-    return (blocks - 1) * (maps + mixing) + last
+    return (blocks - 1) * macs(length: length) + last
   }
 }

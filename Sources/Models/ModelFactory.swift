@@ -5,7 +5,18 @@ import Kernels
 /// The models that can be made by name.
 enum ModelName: String, CaseIterable {
   case sasrec
+  case mixer
+  case sasrecPlus = "sasrec_plus"
+  case core
+  case bert4rec
   case popularity
+}
+
+/// The settings of a model that is trained.
+protocol ModelConfiguration {
+  init(_ fields: inout Fields) throws(InvalidArgument)
+  /// The numbers that the weights hold.
+  var weightCount: Int { get }
 }
 
 /// Makes a model with fresh weights from a JSON object, e.g. `{"model": "sasrec", "items": 100}`.
@@ -15,11 +26,11 @@ enum ModelName: String, CaseIterable {
 public func makeModel(json: Data) throws -> any Recommender {
   var fields = try Fields(json: json, name: "the model's configuration")
   switch try fields.choice("model", default: ModelName.sasrec) {
-  case .sasrec:
-    let configuration = try SASRec.Configuration(&fields)
-    try fields.finish()
-    try requireMemory(configuration.weightCount)
-    return SASRec(configuration)
+  case .sasrec: return try make(&fields, SASRec.init)
+  case .mixer: return try make(&fields, MLPMixer.init)
+  case .sasrecPlus: return try make(&fields, SASRecPlus.init)
+  case .core: return try make(&fields, CORE.init)
+  case .bert4rec: return try make(&fields, BERT4Rec.init)
   case .popularity:
     let items = try fields.integer("items", in: 1...Int(Int32.max))
     try fields.finish()
@@ -28,8 +39,19 @@ public func makeModel(json: Data) throws -> any Recommender {
   }
 }
 
+private func make<Configuration: ModelConfiguration>(
+  _ fields: inout Fields, _ model: (Configuration) -> any Recommender
+) throws -> any Recommender {
+  let configuration = try Configuration(&fields)
+  try fields.finish()
+  try requireMemory(configuration.weightCount)
+  let made = model(configuration)
+  precondition(made.parameterCount == configuration.weightCount, "weightCount counts other weights")
+  return made
+}
+
 /// Weights, gradient and two moments: what a model of this size needs at least to be trained.
-private func requireMemory(_ weights: Int?) throws {
-  guard let weights, weights < Int.max / 16 else { throw OutOfMemory(bytes: .max) }
+private func requireMemory(_ weights: Int) throws {
+  guard weights < Int.max / 16 else { throw OutOfMemory(bytes: .max) }
   try Buffer.require(bytes: 16 * weights)
 }

@@ -84,6 +84,9 @@ public protocol SequentialModel: Recommender {
   /// Tokens that go through the model together in training: few enough that what they leave behind
   /// stays in a core's cache, and enough for its matrix products.
   var groupTokens: Int { get }
+
+  /// The tokens that the model computes for a history of this length: more where it pads.
+  func paddedLength(_ length: Int) -> Int
 }
 
 /// A model with a state after each token. Where it is causal, all positions of a history train at
@@ -119,6 +122,7 @@ public protocol StreamingModel: CausalModel {
 extension SequentialModel {
   public var isCausal: Bool { false }
   public var groupTokens: Int { 512 }
+  public func paddedLength(_ length: Int) -> Int { length }
   public var itemVectors: Tensor? { scorer(on: .inference).table }
 
   public func score(_ batch: PackedBatch, into scores: Matrix) {

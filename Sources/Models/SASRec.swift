@@ -70,9 +70,6 @@ public struct SASRec: CausalModel {
   }
 
   public func encodeLast(_ batch: PackedBatch, on pass: Pass) -> Tensor {
-    guard pass.tape == nil else {
-      return gather(encode(batch, on: pass), rows: batch.lastTokens, on: pass)
-    }
     let x = blocks.encodeLast(embed(batch, on: pass), batch, on: pass)
     return finalNorm?(x, on: pass) ?? x
   }
@@ -93,23 +90,20 @@ public struct SASRec: CausalModel {
   }
 }
 
-extension SASRec.Configuration {
+extension SASRec.Configuration: ModelConfiguration {
   /// Reads the fields of a JSON object, named in snake case.
   public init(_ fields: inout Fields) throws(InvalidArgument) {
     self.init(items: try fields.integer("items", in: 1...Int(Int32.max)))
     dim = try fields.integer("dim", default: dim, in: 1...65536)
     innerDim = try fields.integer("inner_dim", default: innerDim, in: 1...1_048_576)
     blocks = try fields.integer("blocks", default: blocks, in: 0...1024)
-    heads = try fields.integer("heads", default: heads, in: 1...65536)
-    try require(dim % heads == 0, "heads must divide dim, got heads \(heads) and dim \(dim)")
+    heads = try fields.heads(default: heads, dividing: dim)
     maxLength = try fields.integer("max_length", default: maxLength, in: 1...1_000_000)
     dropout = try fields.float("dropout", default: dropout, from: 0, to: 1)
     attentionDropout = try fields.float("attention_dropout", default: 0, from: 0, to: 1)
     innerDropout = try fields.float("inner_dropout", default: 0, from: 0, to: 1)
     norm = try fields.choice("norm", default: norm)
-    activation = try fields.choice("activation", default: activation)
-    try require(
-      activation != .none, "activation must be \"gelu\", \"relu\" or \"silu\", got \"none\"")
+    activation = try fields.activation(default: activation)
     normEpsilon = try fields.float("norm_epsilon", default: normEpsilon, from: 0, to: 1)
     scaleEmbedding = try fields.flag("scale_embedding", default: scaleEmbedding)
     tied = try fields.flag("tied", default: tied)
@@ -126,11 +120,8 @@ extension SASRec.Configuration {
     return block
   }
 
-  /// The numbers that the weights hold; large sizes overflow to nil.
-  var weightCount: Int? {
-    let (tables, overflow) = (items * (tied ? 1 : 2) + maxLength).multipliedReportingOverflow(
-      by: dim)
-    return overflow ? nil : tables + blocks * block.weightCount + 2 * dim
+  var weightCount: Int {
+    (items * (tied ? 1 : 2) + maxLength + 2) * dim + blocks * block.weightCount
   }
 }
 

@@ -7,7 +7,7 @@ struct Sample {
   let window: Window
   /// Places of `window.items` from its begin; for cloze.
   var hidden: [Int] = []
-  /// Items that the model reads.
+  /// Items that the model reads, with those that it pads.
   let tokens: Int
   /// Pairs of a state and a target.
   let positions: Int
@@ -88,7 +88,9 @@ struct Sampling {
         return Sample(window: window, tokens: n, positions: positions)
       }
     case .prefixes:
-      return windows.map { Sample(window: $0, tokens: $0.tokens, positions: 1) }
+      return windows.map {
+        Sample(window: $0, tokens: model.paddedLength($0.tokens), positions: 1)
+      }
     case .cloze(_, let maskRatio, let lastRatio):
       let hidesLast = generator.uniform() < lastRatio
       let most = max(1, Int(maskRatio * Double(model.maximalLength)))
