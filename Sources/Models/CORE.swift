@@ -112,7 +112,8 @@ extension CORE.Configuration: ModelConfiguration {
     dim = try fields.integer("dim", default: dim, in: 1...65536)
     innerDim = try fields.integer("inner_dim", default: innerDim, in: 1...1_048_576)
     blocks = try fields.integer("blocks", default: blocks, in: 0...1024)
-    heads = try fields.heads(default: heads, dividing: dim)
+    // Nobody needs heads where weights are equal, so any dim will do.
+    heads = try fields.heads(default: heads, dividing: variant == .trm ? dim : nil)
     maxLength = try fields.integer("max_length", default: maxLength, in: 1...1_000_000)
     dropout = try fields.float("dropout", default: dropout, from: 0, to: 1)
     attentionDropout = try fields.float(

@@ -2,10 +2,12 @@ import Interactions
 import VectorLoops
 
 extension Fields {
-  /// Reads a number of attention heads, which share `dim`.
-  mutating func heads(default standard: Int, dividing dim: Int) throws(InvalidArgument) -> Int {
+  /// Reads a number of attention heads, which share `dim` where there is attention.
+  mutating func heads(default standard: Int, dividing dim: Int?) throws(InvalidArgument) -> Int {
     let heads = try integer("heads", default: standard, in: 1...65536)
-    try require(dim % heads == 0, "heads must divide dim, got heads \(heads) and dim \(dim)")
+    if let dim {
+      try require(dim % heads == 0, "heads must divide dim, got heads \(heads) and dim \(dim)")
+    }
     return heads
   }
 
