@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
+import numpy as np
 import pytest
 from conftest import MODELS
 
 import elastirec as er
 from elastirec import _docstrings
+from elastirec._checks import integers, names
 from elastirec._kinds import Share, Size
 from elastirec._params import Parametrized
 
@@ -147,3 +149,16 @@ def test_a_model_sends_each_parameter_to_one_place():
         groups: list[Mapping[str, Any]] = [model._configuration(), model._options()]
         names = [name for group in groups for name in group]
         assert len(names) == len(set(names))
+
+
+def test_lists_are_checked_entry_by_entry():
+    assert integers("dilations", (1, np.int64(4))) == [1, 4]
+    assert names("features", ("genre", "year")) == ["genre", "year"]
+    for value in ([], 3, "12", None):
+        with pytest.raises(er.ConfigError, match="dilations must be a list of one integer or more"):
+            integers("dilations", value)
+    with pytest.raises(er.ConfigError, match=r"dilations\[1\] must be .* at least 1, got 0"):
+        integers("dilations", [1, 0])
+    for value in ([], "genre", ["a", "a"], [1], {"a"}):
+        with pytest.raises(er.ConfigError, match="features must be a list of distinct names, got"):
+            names("features", value)

@@ -122,7 +122,7 @@ def test_warm_start_needs_the_same_items_and_sizes(split, data):
     assert len(model.recommend([1])["item"]) == 10
 
 
-@pytest.mark.parametrize("loss", ["sampled_softmax", "bce", "gbce"])
+@pytest.mark.parametrize("loss", ["sampled_softmax", "bce", "gbce", "bpr", "bpr_max", "top1"])
 @pytest.mark.parametrize("sampler", ["uniform", "popularity", "log_uniform"])
 def test_every_sampled_loss_falls(split, loss, sampler):
     model = fit(split, loss=loss, sampler=sampler, negatives=8, epochs=6, validation=False)
@@ -138,6 +138,8 @@ def test_every_sampled_loss_falls(split, loss, sampler):
         {"optimizer": "adamw", "weight_decay": 0.01, "adam_form": "tensorflow"},
         {"schedule": "cosine", "warmup_steps": 3, "gradient_clip": 1.0},
         {"schedule": "linear", "label_smoothing": 0.1},
+        {"optimizer": "adagrad", "learning_rate": 0.1},
+        {"samples": "prefixes"},
         {"crop": "random", "max_length": 3},
         {"crop": "all", "max_length": 3},
         {"attention_dropout": 0.3, "inner_dropout": 0.3, "blocks": 3, "heads": 4},

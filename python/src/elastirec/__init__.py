@@ -3,6 +3,7 @@
 from elastirec import datasets
 from elastirec._evaluation import Report
 from elastirec._files import load
+from elastirec._streams import StreamState
 from elastirec.comparison import Comparison, compare
 from elastirec.errors import (
     ConcurrentFitError,
@@ -52,6 +53,7 @@ __all__ = [
     "SASRec",
     "SampledMetricWarning",
     "Split",
+    "StreamState",
     "TimeTieWarning",
     "TrainingDiverged",
     "UnknownIdError",

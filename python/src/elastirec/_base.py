@@ -8,19 +8,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elastirec import _checks, _evaluation, _files, _recommendation
+from elastirec import _checks, _evaluation, _files, _recommendation, _streams
 from elastirec._evaluation import CANDIDATES, Report
 from elastirec._library import threads
 from elastirec._network import Cost, Fitted, Float32, Network
 from elastirec._params import Parametrized
 from elastirec._recommendation import Unknown
+from elastirec._streams import StreamState
 from elastirec._training import Callback
-from elastirec.errors import ConcurrentFitError, NotFittedError
+from elastirec.errors import ConcurrentFitError, NotFittedError, UnsupportedError
 from elastirec.interactions import Interactions
 from elastirec.metrics import check_names
 from elastirec.splits import Holdout
@@ -70,6 +71,8 @@ class Recommender(Parametrized, Learned, ABC):
         Threads; None for the cores that the process may use, -1 for all of them.
     """
 
+    _streams_not_because: ClassVar[str] = "it reads a history as a whole"
+
     n_jobs: int | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -93,6 +96,7 @@ class Recommender(Parametrized, Learned, ABC):
         users: Iterable[Any] | None = None,
         *,
         histories: Iterable[Iterable[Any]] | None = None,
+        state: StreamState | None = None,
         k: int = 10,
         exclude_seen: bool = True,
         allow: Iterable[Any] | None = None,
@@ -100,7 +104,7 @@ class Recommender(Parametrized, Learned, ABC):
         unknown: Unknown | None = None,
         output: str = "frame",
     ) -> Any:
-        """Return the best items for users, or for histories of anybody.
+        """Return the best items for users, for histories of anybody, or for streams.
 
         Parameters
         ----------
@@ -108,6 +112,8 @@ class Recommender(Parametrized, Learned, ABC):
             Users of the log that ``fit`` saw, with the histories that it saw.
         histories : iterable of iterables of item ids, default=None
             Histories, oldest item first, in place of users. An empty one gets the popular items.
+        state : StreamState, default=None
+            From `start` and `update`, in place of users.
         k : int, default=10
             How many items; fewer where fewer are left.
         exclude_seen : bool, default=True
@@ -124,8 +130,8 @@ class Recommender(Parametrized, Learned, ABC):
         -------
         frame
             With a row for each item, in the library of the log's frame: "user" (or "history",
-            the place in ``histories``), "item", "score", "rank" (from 1). Equal scores rank by
-            smaller item id.
+            the place in ``histories``, or "person", the place in ``state``), "item", "score",
+            "rank" (from 1). Equal scores rank by smaller item id.
         or tuple of ndarray of shape (n, min(k, n_items))
             Item ids and float32 scores. Where fewer items are left, a row ends in id -1 (None
             among strings) with score -infinity.
@@ -135,16 +141,68 @@ class Recommender(Parametrized, Learned, ABC):
         UnknownIdError
             If an id is unknown and that is not allowed.
         """
-        state = self._state()
+        fitted = self._state()
         as_frame = _recommendation.output_kind(output)
-        names, rows = _recommendation.requests(state, users, histories, unknown)
-        allowed = _recommendation.allowed_items(state, allow, block, unknown)
-        items, scores = _recommendation.best_items(
-            state, rows, k, exclude_seen, allowed, threads(self.n_jobs)
-        )
+        _recommendation.expect_one(users=users, histories=histories, state=state)
+        allowed = _recommendation.allowed_items(fitted, allow, block, unknown)
+        if state is not None:
+            stream = _streams.check(state, self._stream_size(fitted), self._fingerprint(fitted))
+            names = {"person": np.arange(len(stream))}
+            items, scores = _recommendation.best_of_streams(
+                fitted, stream, k, exclude_seen, allowed, threads(self.n_jobs)
+            )
+        else:
+            names, rows = _recommendation.requests(fitted, users, histories, unknown)
+            items, scores = _recommendation.best_items(
+                fitted, rows, k, exclude_seen, allowed, threads(self.n_jobs)
+            )
         if as_frame:
-            return _recommendation.as_frame(state, names, items, scores)
-        return _recommendation.raw(state.items, items), scores
+            return _recommendation.as_frame(fitted, names, items, scores)
+        return _recommendation.raw(fitted.items, items), scores
+
+    def start(self, n: int = 1, *, keep_seen: bool = True) -> StreamState:
+        """Return the state of people who have chosen nothing yet.
+
+        With `update` and ``recommend(state=...)`` it stands for histories that grow item by item:
+        the answers are those for the whole histories, at a cost that does not grow with them.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many people.
+        keep_seen : bool, default=True
+            Whether to keep the items that each person chose, to leave them out of recommendations.
+
+        Raises
+        ------
+        UnsupportedError
+            If the model cannot stream; the message says why.
+        """
+        fitted = self._state()
+        size = self._stream_size(fitted)
+        n, keep_seen = _checks.integer("n", n), _checks.flag("keep_seen", keep_seen)
+        return _streams.start(size, n, self._fingerprint(fitted), keep_seen)
+
+    def update(self, state: StreamState, items: Iterable[Any]) -> StreamState:
+        """Return the state after people have chosen items; ``state`` itself stays as it is.
+
+        Parameters
+        ----------
+        state : StreamState
+            From `start` or `update`.
+        items : iterable of length n
+            For each person the id of an item, or a list of ids, oldest first, which may be empty.
+
+        Raises
+        ------
+        DataError
+            If the state is another model's, or the items are not as many as the people.
+        UnknownIdError
+            If an item is unknown.
+        """
+        fitted = self._state()
+        stream = _streams.check(state, self._stream_size(fitted), self._fingerprint(fitted))
+        return _streams.update(fitted, stream, items, threads(self.n_jobs))
 
     def similar_items(self, items: Iterable[Any], k: int = 10, *, output: str = "frame") -> Any:
         """Return the items most alike to each of ``items``, by the cosine of their embeddings.
@@ -299,6 +357,18 @@ class Recommender(Parametrized, Learned, ABC):
         if fitting is not None and fitting != threading.get_ident():
             raise ConcurrentFitError("the model is being fitted in another thread; wait for fit")
         return state
+
+    def _stream_size(self, fitted: Fitted) -> int:
+        size = fitted.network.stream_size()
+        if size is None:
+            name = type(self).__name__
+            raise UnsupportedError(f"{name} cannot stream: {self._streams_not_because}")
+        return size
+
+    def _fingerprint(self, fitted: Fitted) -> str:
+        if vars(self).get("_fitting_thread") is not None:  # the weights change from call to call
+            return fitted.network.fingerprint()
+        return fitted.fingerprint
 
     def _set_state(self, state: Fitted) -> None:
         self._fitted = state

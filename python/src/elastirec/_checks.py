@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from elastirec.errors import ConfigError
 
 
@@ -47,6 +49,25 @@ def flag(name: str, value: Any) -> bool:
     if type(value).__name__ not in {"bool", "bool_"}:
         raise ConfigError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def integers(name: str, value: Any, low: int = 1, high: int | None = None) -> list[int]:
+    """Return one or more integers from ``low`` to ``high``, both included."""
+    if not isinstance(value, list | tuple | range | np.ndarray) or not len(value):
+        raise ConfigError(f"{name} must be a list of one integer or more, got {value!r}")
+    return [integer(f"{name}[{place}]", each, low, high) for place, each in enumerate(value)]
+
+
+def names(name: str, value: Any) -> list[str]:
+    """Return one or more distinct strings."""
+    if (
+        not isinstance(value, list | tuple)
+        or not value
+        or not all(isinstance(each, str) for each in value)
+        or len(set(value)) < len(value)
+    ):
+        raise ConfigError(f"{name} must be a list of distinct names, got {value!r}")
+    return list(value)
 
 
 def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,19 @@ class Vectors:
 
 
 Feature = Categories | Vectors
+
+
+def check_vocabularies(before: Sequence[Feature], now: Sequence[Feature]) -> None:
+    """Raise a DataError unless features are those of before, with the same categories."""
+    for old, new in zip(before, now, strict=True):
+        if old.name != new.name or (
+            isinstance(old, Categories)
+            and isinstance(new, Categories)
+            and not old.vocabulary.equals(new.vocabulary)
+        ):
+            raise DataError(
+                f"warm_start needs the values of feature {old.name!r} of the log before"
+            )
 
 
 def read_categories(name: str, cells: NDArray[Any], separator: str | None) -> Categories:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
-from elastirec._checks import integer, optional, real
+from elastirec._checks import integer, integers, names, real
 
 LARGEST = 2**31 - 1  # that the library takes
 
@@ -17,6 +18,8 @@ Positive = Annotated[float, partial(real, limits="(0, inf)")]
 NotNegative = Annotated[float, partial(real, limits="[0, inf)")]
 Epsilon = Annotated[float, partial(real, limits="(0, 1]")]
 Deviation = Annotated[float, partial(real, limits="(0, 10]")]
+Power = Annotated[float, partial(real, limits="[0, 10]")]
 Epochs = Annotated[int, integer]
-Patience = Annotated[int | None, optional(integer)]
-Seed = Annotated[int | None, optional(partial(integer, low=0, high=2**63 - 1))]
+Seed = Annotated[int, partial(integer, low=0, high=2**63 - 1)]
+Sizes = Annotated[Sequence[int], partial(integers, low=1, high=LARGEST)]
+Names = Annotated[Sequence[str], names]

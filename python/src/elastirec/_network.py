@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elastirec._features import Categories, Feature
 from elastirec._ids import IdMap
 from elastirec._library import complaints_as, native
 from elastirec._params import nearest
@@ -73,6 +76,7 @@ class Network:
             parameter["name"]: tuple(parameter["shape"]) for parameter in described
         }
         self.fallback = np.zeros(self.n_items, dtype=np.float32)
+        self.features: tuple[Feature, ...] = ()
 
     def parameters(self) -> dict[str, Float32]:
         """Return a copy of the weights."""
@@ -117,11 +121,22 @@ class Network:
         with complaints_as(DataError):
             native.model_set_fallback(self.handle, self.fallback)
 
+    def set_features(self, features: Sequence[Feature]) -> None:
+        """Set what the items are like; as many features as the configuration has."""
+        self.features = tuple(features)
+        with complaints_as(DataError):
+            for number, feature in enumerate(self.features):
+                if isinstance(feature, Categories):
+                    native.model_set_feature_values(self.handle, number, feature.rows)
+                else:
+                    native.model_set_feature_vectors(self.handle, number, feature.values)
+
     def copy(self) -> Network:
         """Return another model with the same weights."""
         twin = Network(self.configuration)
         twin.set_parameters(self.parameters())
         twin.set_fallback(self.fallback)
+        twin.set_features(self.features)
         return twin
 
     def score(self, histories: Rows, threads: int) -> Float32:
@@ -171,6 +186,44 @@ class Network:
         native.model_similar(self.handle, items, k, threads, similar, cosines)
         return similar, cosines
 
+    def stream_size(self) -> int | None:
+        """Return how many numbers follow a person, or None where the model cannot stream."""
+        try:
+            return native.model_stream_size(self.handle)
+        except ValueError:
+            return None
+
+    def advance(self, streams: Float32, items: Int32, threads: int) -> None:
+        """Advance each row of ``streams`` by its item, in place."""
+        with complaints_as(DataError):
+            native.model_stream_advance(self.handle, streams, items, threads)
+
+    def recommend_streams(
+        self,
+        streams: Float32,
+        excluded: Rows | None,
+        allowed: NDArray[np.uint8] | None,
+        k: int,
+        threads: int,
+    ) -> tuple[Int32, Float32]:
+        """Return what ``recommend`` returns, after streams instead of histories."""
+        items = np.empty((len(streams), k), dtype=np.int32)
+        scores = np.empty(items.shape, dtype=np.float32)
+        with complaints_as(DataError):
+            native.model_stream_recommend(
+                self.handle, streams, excluded, allowed, k, threads, items, scores
+            )
+        return items, scores
+
+    def fingerprint(self) -> str:
+        """Return a hash of the configuration and the weights."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(json.dumps(self.configuration, sort_keys=True).encode())
+        for name, values in self.parameters().items():
+            digest.update(f"{name} {values.shape}".encode())
+            digest.update(values.data)
+        return digest.hexdigest()
+
     def cost(self, length: int) -> Cost:
         """Return what it costs to encode a history of this length."""
         with complaints_as(ConfigError):
@@ -187,3 +240,8 @@ class Fitted:
     histories: Rows  # of the users, as fit saw them
     counts: Int64  # [n_items] events of each item, as fit saw them
     library: str | None  # in which frames are answered
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the network's weights, which streams carry."""
+        return self.network.fingerprint()

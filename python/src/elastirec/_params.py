@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, dataclass_transform, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Self, Union, dataclass_transform, get_args, get_origin
 
 from elastirec import _docstrings
-from elastirec._checks import choice, flag
+from elastirec._checks import choice, flag, optional
 from elastirec.errors import ConfigError
 
 # What other libraries call the same things.
@@ -67,6 +68,10 @@ class Parameter:
     @classmethod
     def declared(cls, annotation: Any) -> Parameter:
         """Return what an annotation says."""
+        if get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation):
+            (other,) = (part for part in get_args(annotation) if part is not NoneType)
+            inner = cls.declared(other)
+            return cls(inner.kind | None, None if inner.check is None else optional(inner.check))
         if annotation is bool:
             return cls(bool, flag)
         if get_origin(annotation) is Literal:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elastirec import _checks
+from elastirec import _checks, _streams
 from elastirec._frames import Columns, make_frame, objects
 from elastirec._ids import IdMap, shown
 from elastirec._network import Fitted, Float32
 from elastirec._rows import Int32, Rows, between, select, stack
+from elastirec._streams import StreamState
 from elastirec.errors import ConfigError, DataError, UnknownIdError, UnknownItemWarning, warn
 
 Unknown = Literal["raise", "warn", "ignore"]
@@ -113,17 +114,46 @@ def best_items(
     """Return the indices and scores of each row's best items, shape ``(rows, min(k, n_items))``."""
     _checks.flag("exclude_seen", exclude_seen)
     k = min(_checks.integer("k", k), len(state.items))
-    count = len(rows[1]) - 1
-    recommend = state.network.recommend
+
+    def answer(start: int, stop: int) -> tuple[Int32, Float32]:
+        part = between(rows, start, stop)
+        return state.network.recommend(part, part if exclude_seen else None, allowed, k, threads)
+
+    return _in_slices(len(rows[1]) - 1, k, answer)
+
+
+def best_of_streams(
+    state: Fitted,
+    stream: StreamState,
+    k: int,
+    exclude_seen: bool,
+    allowed: NDArray[np.uint8] | None,
+    threads: int,
+) -> tuple[Int32, Float32]:
+    """Return what ``best_items`` returns, for each person of a stream."""
+    seen = _streams.excluded(stream, _checks.flag("exclude_seen", exclude_seen))
+    k = min(_checks.integer("k", k), len(state.items))
+    values = np.ascontiguousarray(stream.values, dtype=np.float32)
+
+    def answer(start: int, stop: int) -> tuple[Int32, Float32]:
+        excluded = None if seen is None else between(seen, start, stop)
+        part = values[start:stop]
+        return state.network.recommend_streams(part, excluded, allowed, k, threads)
+
+    return _in_slices(len(values), k, answer)
+
+
+def _in_slices(
+    count: int, k: int, answer: Callable[[int, int], tuple[Int32, Float32]]
+) -> tuple[Int32, Float32]:
+    """Return the answers to all of ``count`` requests, a slice of them at a time."""
     if 0 < count <= _SLICE:
-        return recommend(rows, rows if exclude_seen else None, allowed, k, threads)
+        return answer(0, count)
     items = np.empty((count, k), dtype=np.int32)
     scores = np.empty((count, k), dtype=np.float32)
     for start in range(0, count, _SLICE):
-        part = between(rows, start, min(start + _SLICE, count))
-        seen = part if exclude_seen else None
-        stop = start + _SLICE
-        items[start:stop], scores[start:stop] = recommend(part, seen, allowed, k, threads)
+        stop = min(start + _SLICE, count)
+        items[start:stop], scores[start:stop] = answer(start, stop)
     return items, scores
 
 
@@ -156,6 +186,14 @@ def as_frame(
     return make_frame(columns, state.library)
 
 
+def expect_one(**given: object) -> None:
+    """Raise a ConfigError unless exactly one argument is given."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        found = " and ".join(names) or "none of them"
+        raise ConfigError(f"give either users, histories or state; got {found}")
+
+
 def requests(
     state: Fitted,
     users: Iterable[Any] | None,
@@ -163,8 +201,6 @@ def requests(
     unknown: Unknown | None,
 ) -> tuple[Columns, Rows]:
     """Return the first column of the answer, "user" or "history", and the rows to answer for."""
-    if (users is None) == (histories is None):
-        raise ConfigError("give either users or histories")
     if histories is not None:
         rows = history_rows(state, histories, unknown)
         return {"history": np.arange(len(rows[1]) - 1)}, rows

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from elastirec._base import Recommender
-from elastirec._checks import flag
+from elastirec._checks import flag, multiple
 from elastirec._evaluation import check_holdout
+from elastirec._features import Feature, check_vocabularies
 from elastirec._kinds import (
     Count,
     Epochs,
     Epsilon,
     Fraction,
     NotNegative,
-    Patience,
     Positive,
+    Power,
     Seed,
     Share,
     Size,
@@ -41,15 +42,21 @@ class SequentialRecommender(Recommender):
 
     Parameters
     ----------
-    loss : {"softmax", "sampled_softmax", "bce", "gbce"}, default="softmax"
+    loss : {"softmax", "sampled_softmax", "bce", "gbce", "bpr", "bpr_max", "top1"}, \
+default="softmax"
         Cross-entropy over all items; over sampled items with log-q correction; binary
-        cross-entropy with sampled negatives; the same calibrated as in gSASRec.
+        cross-entropy with sampled negatives; the same calibrated as in gSASRec; or the pairwise
+        losses of GRU4Rec with sampled negatives.
     negatives : int, default=256
-        Sampled items: of a batch for "sampled_softmax", of a position for "bce" and "gbce".
+        Sampled items: of a position for "bce" and "gbce", of a batch for the other losses.
     gbce_t : float, default=0.75
         Calibration of "gbce", 0 for none to 1 for full.
     sampler : {"uniform", "popularity", "log_uniform"}, default="uniform"
         How negatives are drawn.
+    sampler_power : float, default=1.0
+        "popularity" draws in proportion to how often items occur, to this power.
+    bpr_regularization : float, default=1.0
+        Weight of the squared scores of negatives in "bpr_max".
     crop : {"last", "random", "all"}, default="last"
         What is trained on of histories longer than ``max_length + 1``: the newest window, a
         random window in each epoch, or windows that cover all of it.
@@ -60,8 +67,8 @@ class SequentialRecommender(Recommender):
         stops. The weights of the best epoch are kept either way.
     batch_size : int, default=128
         Histories in a step.
-    optimizer : {"adam", "adamw"}, default="adam"
-        "adamw" decouples the weight decay.
+    optimizer : {"adam", "adamw", "adagrad"}, default="adam"
+        "adamw" is Adam with decoupled weight decay.
     adam_form : {"torch", "tensorflow"}, default="torch"
         Whether epsilon is added after or before the correction of the bias.
     learning_rate : float, default=1e-3
@@ -89,15 +96,17 @@ class SequentialRecommender(Recommender):
     _model: ClassVar[str]  # its name in the library
     _extra_options: ClassVar[frozenset[str]] = frozenset()  # of training, declared by the model
 
-    loss: Literal["softmax", "sampled_softmax", "bce", "gbce"] = "softmax"
+    loss: Literal["softmax", "sampled_softmax", "bce", "gbce", "bpr", "bpr_max", "top1"] = "softmax"
     negatives: Size = 256
     gbce_t: Fraction = 0.75
     sampler: Literal["uniform", "popularity", "log_uniform"] = "uniform"
+    sampler_power: Power = 1.0
+    bpr_regularization: NotNegative = 1.0
     crop: Literal["last", "random", "all"] = "last"
     epochs: Epochs = 100
-    patience: Patience = 10
+    patience: Epochs | None = 10
     batch_size: Size = 128
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "adagrad"] = "adam"
     adam_form: Literal["torch", "tensorflow"] = "torch"
     learning_rate: Positive = 1e-3
     beta1: Share = 0.9
@@ -108,7 +117,7 @@ class SequentialRecommender(Recommender):
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: Count = 0
     label_smoothing: Share = 0.0
-    random_state: Seed = 0
+    random_state: Seed | None = 0
     warm_start: bool = False
 
     def fit(
@@ -166,18 +175,28 @@ class SequentialRecommender(Recommender):
     def _configuration(self) -> dict[str, Any]:
         """Return the checked parameters that make the network."""
         training = SequentialRecommender._parameters.keys() | self._extra_options
-        return self._checked(name for name in self._parameters if name not in training)
+        checked = self._checked(name for name in self._parameters if name not in training)
+        if "heads" in checked:
+            multiple("dim", checked["dim"], "heads", checked["heads"])
+        return {name: value for name, value in checked.items() if value is not None}
 
     def _options(self) -> dict[str, Any]:
         """Return the checked parameters that the native trainer takes."""
         training = SequentialRecommender._parameters.keys() | self._extra_options
         return self._checked(training - _OF_FIT)
 
+    def _features(self, log: Interactions) -> tuple[Feature, ...]:
+        """Return the features of the log's items that the network reads."""
+        return ()
+
     def _prepare(self, log: Interactions, configuration: dict[str, Any]) -> None:
         """Make the network and begin its history, or go on with those there are."""
         wanted = self._checked(["random_state", "warm_start"])
         seed = secrets.randbits(53) if wanted["random_state"] is None else wanted["random_state"]
+        features = self._features(log)
         sizes = {"model": self._model, "items": log.n_items, **configuration}
+        if features:
+            sizes["features"] = [feature.configuration for feature in features]
         fitted = vars(self).get("_fitted")
         if not wanted["warm_start"] or fitted is None:
             network, history = Network({**sizes, "seed": seed}), []
@@ -185,10 +204,13 @@ class SequentialRecommender(Recommender):
             if not fitted.items.equals(log._items):
                 raise DataError("warm_start needs a log with the items of the log before")
             before = {k: v for k, v in fitted.network.configuration.items() if k != "seed"}
-            changed = [name for name in sizes if before[name] != sizes[name]]
+            names = dict.fromkeys([*sizes, *before])
+            changed = [name for name in names if before.get(name) != sizes.get(name)]
             if changed:
                 raise ConfigError(f"warm_start cannot change {', '.join(changed)}")
+            check_vocabularies(fitted.network.features, features)
             network, history = fitted.network.copy(), list(self.history_)
+        network.set_features(features)
         self._begin(log, network)
         self.seed_, self.history_ = seed, history
 
@@ -215,3 +237,19 @@ class SequentialRecommender(Recommender):
             callbacks=tuple(callbacks),
             checkpoint=checkpoint,
         )
+
+
+class CausalRecommender(SequentialRecommender):
+    """A network whose state after an item may depend on that item and those before it alone.
+
+    Parameters
+    ----------
+    samples : {"auto", "positions", "prefixes"}, default="auto"
+        What is trained on: after each item of a history the one that follows it, all of them at
+        once; or each prefix of a history by itself, cut to its newest ``max_length`` items, which
+        takes much longer. "auto" takes positions wherever states do not see what follows them.
+    """
+
+    _extra_options = frozenset({"samples"})
+
+    samples: Literal["auto", "positions", "prefixes"] = "auto"

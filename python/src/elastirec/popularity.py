@@ -29,6 +29,8 @@ class Popularity(Recommender):
     ([['tea', 'milk']], [[2.0, 1.0]])
     """
 
+    _streams_not_because = "it scores items for everybody alike, whatever the history"
+
     def fit(
         self,
         log: Interactions,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from elastirec._checks import multiple
+from elastirec._attention import STREAMS_NOT_BECAUSE
 from elastirec._kinds import Deviation, Epsilon, Share, Size
-from elastirec._sequential import SequentialRecommender
+from elastirec._sequential import CausalRecommender
 
 
-class SASRec(SequentialRecommender):
+class SASRec(CausalRecommender):
     """Scores the next item of a history with causal self-attention.
 
     All positions of a history train at once, each to predict the item that follows.
@@ -46,7 +46,8 @@ class SASRec(SequentialRecommender):
     ----------
     Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. Petrov and Macdonald,
     "gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with Negative
-    Sampling", RecSys 2023.
+    Sampling", RecSys 2023. Liu et al., "LinRec: Linear Attention Mechanism for Long-term Sequential
+    Recommender Systems", SIGIR 2023.
 
     Examples
     --------
@@ -58,6 +59,7 @@ class SASRec(SequentialRecommender):
     """
 
     _model = "sasrec"
+    _streams_not_because = STREAMS_NOT_BECAUSE
 
     dim: Size = 64
     inner_dim: Size = 256
@@ -73,11 +75,6 @@ class SASRec(SequentialRecommender):
     scale_embedding: bool = False
     tied: bool = True
     initial_std: Deviation = 0.02
-
-    def _configuration(self) -> dict[str, Any]:
-        configuration = super()._configuration()
-        multiple("dim", configuration["dim"], "heads", configuration["heads"])
-        return configuration
 
     @classmethod
     def _outline(cls, configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
