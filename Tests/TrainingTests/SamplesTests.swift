@@ -67,6 +67,17 @@ import _TestSupport
     #expect(found.map(\.targets) == [[1], [4], [1], [5], [6]])
   }
 
+  @Test func prefixesCountWithTheTokensThatAModelPads() throws {
+    var c = MLPMixer.Configuration(items: 10)
+    c.maxLength = 3
+    let sampling = try sampling(MLPMixer(c))
+    var generator = CounterGenerator(seed: 1, step: 0, purpose: 0)
+    let samples = sampling.samples(
+      of: sampling.windows(using: &generator), using: &generator)
+    #expect(samples.map(\.tokens) == Array(repeating: 3, count: 5))
+    #expect(samples.map { sampling.examples([$0]).batch.tokens } == [1, 2, 3, 3, 1])
+  }
+
   @Test func gapsHideWhatTheyAskFor() throws {
     let model = Filler(model: smallModel(items: 10) { $0.maxLength = 3 })
     let sampling = try sampling(model) { ($0.maskRatio, $0.lastRatio) = (0.5, 0.5) }
