@@ -1,13 +1,14 @@
 public import Autograd
 public import Interactions
+public import Kernels
 public import Layers
 public import VectorLoops
 
-/// Scores the next item of a history with causal self-attention.
+/// Scores the next item of a history with self-attention.
 ///
 /// Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. The post-norm form is
 /// RecBole's.
-public struct SASRec: CausalModel {
+public struct SASRec: StreamingModel {
   public typealias Norm = TransformerBlock.Norm
 
   public struct Configuration: Sendable {
@@ -17,6 +18,7 @@ public struct SASRec: CausalModel {
     public var blocks = 2
     public var heads = 2
     public var maxLength = 200
+    public var attention = AttentionOption.softmax
     public var dropout: Float = 0.2
     public var attentionDropout: Float = 0
     public var innerDropout: Float = 0
@@ -34,7 +36,7 @@ public struct SASRec: CausalModel {
   }
 
   public let configuration: Configuration
-  let itemEmbedding: Parameter  // [items, dim]
+  let itemEmbedding: Parameter  // [items, dim], and a row of padding with linear_official
   let positionEmbedding: Parameter  // [maxLength, dim]
   let embeddingNorm: LayerNorm?  // post-norm only
   let blocks: [TransformerBlock]
@@ -45,7 +47,7 @@ public struct SASRec: CausalModel {
     let c = configuration
     self.configuration = c
     var initializer = Initializer(seed: c.seed, deviation: c.initialStd)
-    itemEmbedding = Parameter(shape: [c.items, c.dim])
+    itemEmbedding = Parameter(shape: [c.attention.tableRows(items: c.items), c.dim])
     positionEmbedding = Parameter(shape: [c.maxLength, c.dim])
     initializer.normal(itemEmbedding)
     initializer.normal(positionEmbedding)
@@ -60,33 +62,68 @@ public struct SASRec: CausalModel {
   public var itemCount: Int { configuration.items }
   public var maximalLength: Int { configuration.maxLength }
 
+  public var isCausal: Bool { configuration.attention.kind.isCausal }
+
   public func scorer(on pass: Pass) -> Scorer {
-    Scorer(table: (outputEmbedding ?? itemEmbedding).value)
+    Scorer(table: outputEmbedding?.value ?? itemEmbedding.value.prefix(rows: itemCount))
   }
 
   public func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor {
-    let x = blocks.encode(embed(batch, on: pass), batch, on: pass)
-    return finalNorm?(x, on: pass) ?? x
+    let input = input(batch)
+    let x = blocks.encode(embed(input.batch, on: pass), input.batch, on: pass)
+    let states = input.tokens.map { gather(x, rows: $0, on: pass) } ?? x
+    return finalNorm?(states, on: pass) ?? states
   }
 
   public func encodeLast(_ batch: PackedBatch, on pass: Pass) -> Tensor {
-    let x = blocks.encodeLast(embed(batch, on: pass), batch, on: pass)
+    let input = input(batch)
+    let x = blocks.encodeLast(
+      embed(input.batch, on: pass), input.batch, rows: input.lastTokens, on: pass)
     return finalNorm?(x, on: pass) ?? x
   }
 
+  public func paddedLength(_ length: Int) -> Int {
+    configuration.attention.tokens(length: length, maximalLength: maximalLength)
+  }
+
+  private func input(_ batch: PackedBatch) -> BlockInput {
+    configuration.attention.input(batch, items: itemCount, maximalLength: maximalLength)
+  }
+
   private func embed(_ batch: PackedBatch, on pass: Pass) -> Tensor {
+    embed(items: batch.items, positions: batch.positions, on: pass)
+  }
+
+  private func embed(items: [Int32], positions: [Int32], on pass: Pass) -> Tensor {
     let factor = configuration.scaleEmbedding ? Float(configuration.dim).squareRoot() : 1
-    let items = gather(itemEmbedding.value, rows: batch.items, scale: factor, on: pass)
-    let positions = gather(positionEmbedding.value, rows: batch.positions, on: pass)
+    let items = lookUp(
+      items, in: itemEmbedding.value, trained: itemCount, scale: factor, on: pass)
+    let positions = gather(positionEmbedding.value, rows: positions, on: pass)
     let x = add(items, positions, on: pass)  // [tokens, dim]
     return dropout(
       embeddingNorm?(x, on: pass) ?? x, probability: configuration.dropout, on: pass)
   }
 
+  /// The number of items so far, at most `maximalLength`, then the sums of each block.
+  public var stateSize: Int? {
+    configuration.attention == .linearCausal ? 1 + blocks.stateSize : nil
+  }
+
+  /// Beyond `maximalLength` items, states keep all of them and the last position.
+  public func advance(_ states: Matrix, by items: [Int32]) -> Tensor {
+    let counts = (0..<states.rows).map { states.pointer + $0 * states.stride }
+    let last = Int32(maximalLength - 1)
+    let x = embed(items: items, positions: counts.map { min(Int32($0[0]), last) }, on: .inference)
+    for count in counts { count[0] = min(count[0] + 1, Float(maximalLength)) }
+    let sums = states.block(column: 1, rows: states.rows, columns: states.columns - 1)
+    let y = blocks.advance(sums, by: x, on: .inference)
+    return finalNorm?(y, on: .inference) ?? y
+  }
+
   public func cost(length: Int) -> Cost {
     let c = configuration
-    let n = min(max(length, 1), c.maxLength)
-    return Cost(parameters: parameterCount, macs: c.block.macs(blocks: c.blocks, length: n))
+    let macs = c.block.macs(blocks: c.blocks, length: paddedLength(length))
+    return Cost(parameters: parameterCount, macs: macs)
   }
 }
 
@@ -99,6 +136,7 @@ extension SASRec.Configuration: ModelConfiguration {
     blocks = try fields.integer("blocks", default: blocks, in: 0...1024)
     heads = try fields.heads(default: heads, dividing: dim)
     maxLength = try fields.integer("max_length", default: maxLength, in: 1...1_000_000)
+    attention = try fields.choice("attention", default: attention)
     dropout = try fields.float("dropout", default: dropout, from: 0, to: 1)
     attentionDropout = try fields.float("attention_dropout", default: 0, from: 0, to: 1)
     innerDropout = try fields.float("inner_dropout", default: 0, from: 0, to: 1)
@@ -114,6 +152,7 @@ extension SASRec.Configuration: ModelConfiguration {
   var block: TransformerBlock.Configuration {
     var block = TransformerBlock.Configuration(
       dim: dim, innerDim: innerDim, heads: heads, maximalLength: maxLength)
+    block.attention = attention.kind
     (block.dropout, block.attentionDropout, block.innerDropout) =
       (dropout, attentionDropout, innerDropout)
     (block.norm, block.activation, block.normEpsilon) = (norm, activation, normEpsilon)
@@ -121,7 +160,8 @@ extension SASRec.Configuration: ModelConfiguration {
   }
 
   var weightCount: Int {
-    (items * (tied ? 1 : 2) + maxLength + 2) * dim + blocks * block.weightCount
+    let rows = attention.tableRows(items: items) + (tied ? 0 : items) + maxLength
+    return (rows + 2) * dim + blocks * block.weightCount
   }
 }
 
@@ -131,6 +171,7 @@ extension SASRec {
     return """
       {"model": "sasrec", "items": \(c.items), "dim": \(c.dim), "inner_dim": \(c.innerDim), \
       "blocks": \(c.blocks), "heads": \(c.heads), "max_length": \(c.maxLength), \
+      "attention": "\(c.attention.rawValue)", \
       "dropout": \(c.dropout), "attention_dropout": \(c.attentionDropout), \
       "inner_dropout": \(c.innerDropout), "norm": "\(c.norm.rawValue)", \
       "activation": "\(c.activation.rawValue)", "norm_epsilon": \(c.normEpsilon), \

@@ -62,6 +62,28 @@ import _TestSupport
     }
   }
 
+  @Test(arguments: try Fixture.operations("full_attention"))
+  func attentionOverWholeHistoriesFollowsTheReference(_ c: OperationCase) throws {
+    let offsets = try c.input("offsets").indices.map { Int($0) }
+    let heads = Int(try c.number("heads"))
+    try check(c, .attention) { x, pass in
+      softmaxAttention(
+        query: try x("query"), key: try x("key"), value: try x("value"), heads: heads,
+        offsets: offsets, isCausal: false, maximalLength: 64, on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("linear_attention"))
+  func linearAttentionFollowsTheReference(_ c: OperationCase) throws {
+    let offsets = try c.input("offsets").indices.map { Int($0) }
+    let (heads, mode) = (Int(try c.number("heads")), try c.text("mode"))
+    try check(c, .linearAttention) { x, pass in
+      linearAttention(
+        query: try x("query"), key: try x("key"), value: try x("value"), heads: heads,
+        offsets: offsets, isCausal: mode == "causal", on: pass)
+    }
+  }
+
   @Test(arguments: try Fixture.operations("gather"))
   func gatherFollowsTheReference(_ c: OperationCase) throws {
     let rows = try c.input("rows").indices

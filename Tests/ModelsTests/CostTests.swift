@@ -37,6 +37,26 @@ import Testing
     #expect(model(blocks: 0).cost(length: 3).macs == 0)
   }
 
+  @Test func linearAttentionCostsNoSquareOfTheLength() {
+    func macs(_ attention: AttentionOption, blocks: Int, length: Int) -> Int {
+      var c = SASRec.Configuration(items: 10)
+      (c.dim, c.innerDim, c.blocks, c.heads, c.maxLength) = (4, 6, blocks, 2, 100)
+      c.attention = attention
+      return SASRec(c).cost(length: length).macs
+    }
+    // The last block takes the same products of one query with all keys.
+    #expect(macs(.linear, blocks: 1, length: 3) == macs(.softmax, blocks: 1, length: 3))
+    func core(_ attention: AttentionOption, _ length: Int) -> Int {
+      macs(attention, blocks: 2, length: length) - macs(attention, blocks: 1, length: length)
+        - length * (64 + 48)
+    }
+    #expect(core(.linear, 3) == 2 * 3 * 4 * 2 && core(.linear, 90) == 2 * 90 * 4 * 2)
+    // A chunk of 64 and one of 26, and the sums between them.
+    #expect(core(.linearCausal, 90) == 2 * (64 * 64 + 26 * 26) * 4 + (26 + 64) * 4 * 2)
+    // Padding costs as much as items do.
+    #expect(macs(.linearOfficial, blocks: 2, length: 3) == macs(.linear, blocks: 2, length: 100))
+  }
+
   @Test func lengthsAreThoseThatTheModelReads() {
     let model = model(blocks: 2)
     #expect(model.cost(length: 100) == model.cost(length: 5))

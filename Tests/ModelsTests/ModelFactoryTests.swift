@@ -22,14 +22,14 @@ import Testing
   @Test func everyFieldReachesTheConfiguration() throws {
     let json = """
       {"model": "sasrec", "items": 7, "dim": 6, "inner_dim": 5, "blocks": 3, "heads": 2, \
-      "max_length": 4, "dropout": 0.1, "attention_dropout": 0.2, "inner_dropout": 0.3, \
+      "max_length": 4, "attention": "linear", "dropout": 0.1, "attention_dropout": 0.2, "inner_dropout": 0.3, \
       "norm": "query", "activation": "silu", "norm_epsilon": 1e-06, "scale_embedding": true, \
       "tied": false, "initial_std": 0.5, "seed": 18446744073709551615}
       """
     let model = try #require(try make(json) as? SASRec)
     let c = model.configuration
     #expect(c.items == 7 && c.dim == 6 && c.innerDim == 5 && c.blocks == 3 && c.heads == 2)
-    #expect(c.maxLength == 4 && c.dropout == 0.1)
+    #expect(c.maxLength == 4 && c.attention == .linear && c.dropout == 0.1)
     #expect(c.attentionDropout == 0.2 && c.innerDropout == 0.3)
     #expect(c.norm == .query && c.activation == .silu && c.normEpsilon == 1e-6)
     #expect(c.scaleEmbedding && !c.tied && c.initialStd == 0.5 && c.seed == .max)
@@ -41,6 +41,7 @@ import Testing
       #"{"items": 5}"#,
       #"{"items": 5, "norm": "post", "dropout": 0.3, "norm_epsilon": 1e-12, "tied": false}"#,
       #"{"items": 5, "seed": 18446744073709551615, "initial_std": 1e-20}"#,
+      #"{"items": 5, "attention": "linear_official"}"#,
       #"{"model": "popularity", "items": 3}"#,
       """
       {"model": "mixer", "items": 5, "dim": 6, "layers": 1, "token_dim": 7, "channel_dim": 9, \

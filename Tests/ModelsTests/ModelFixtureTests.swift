@@ -9,7 +9,11 @@ import _TestSupport
 /// scores.
 @Suite struct ModelFixtureTests {
   /// The files under Tests/Fixtures, each of one kind of model.
-  private static let files = ["bert4rec", "core"]
+  private static let files = [
+    "bert4rec",
+    "core",
+    "sasrec_linear",
+  ]
 
   private static func cases() throws -> [ReferenceCase] {
     try files.flatMap { try Fixture.references($0) }
@@ -33,8 +37,14 @@ import _TestSupport
     for parameter in trained {
       let expected = try #require(c.gradients[parameter.name])
       let found = tape.store[parameter.value]
-      expectClose(found, expected, .modelGradient, "\(c.name): gradient of \(parameter.name)")
+      expectClose(
+        found, expected, gradientTolerance(c), "\(c.name): gradient of \(parameter.name)")
     }
+  }
+
+  private func gradientTolerance(_ c: ReferenceCase) -> Tolerance {
+    guard case .text(let attention)? = c.configuration["attention"] else { return .modelGradient }
+    return attention.hasPrefix("linear") ? .linearModelGradient : .modelGradient
   }
 
   @Test(arguments: try cases())

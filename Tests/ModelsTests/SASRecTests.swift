@@ -8,8 +8,11 @@ import VectorLoops
 import _TestSupport
 
 @Suite struct SASRecTests {
-  private func configuration(_ norm: SASRec.Norm, tied: Bool = true) -> SASRec.Configuration {
+  private func configuration(
+    _ norm: SASRec.Norm, tied: Bool = true, attention: AttentionOption = .softmax
+  ) -> SASRec.Configuration {
     var c = SASRec.Configuration(items: 11)
+    c.attention = attention
     (c.dim, c.innerDim, c.blocks, c.heads, c.maxLength) = (8, 12, 2, 2, 6)
     (c.norm, c.tied, c.initialStd, c.seed) = (norm, tied, 0.3, 5)
     return c
@@ -71,9 +74,11 @@ import _TestSupport
     #expect(weights(1) != weights(2))
   }
 
-  @Test(arguments: SASRec.Norm.allCases)
-  func laterItemsDoNotChangeEarlierStates(norm: SASRec.Norm) {
-    expectCausal(SASRec(configuration(norm)))
+  @Test(arguments: SASRec.Norm.allCases, [AttentionOption.softmax, .linearCausal])
+  func laterItemsDoNotChangeEarlierStates(norm: SASRec.Norm, attention: AttentionOption) {
+    let model = SASRec(configuration(norm, attention: attention))
+    #expect(model.isCausal)
+    expectCausal(model)
   }
 
   @Test func dropoutNeedsAKey() {
@@ -106,5 +111,72 @@ import _TestSupport
     let all = model.encode(batch, on: .inference)
     let expected = gather(all, rows: batch.lastTokens, on: .inference).values
     expectSameBits(model.encodeLast(batch, on: .inference).values, expected, "last states")
+  }
+
+  @Test(arguments: [AttentionOption.linear, .linearOfficial])
+  func withoutAMaskEveryStateSeesEveryItemOfItsHistory(attention: AttentionOption) {
+    let model = SASRec(configuration(.post, attention: attention))
+    #expect(!model.isCausal)
+    func states(_ last: Int32) -> [Float] {
+      model.encode(PackedBatch([[3, 5], [1, 4, last], [6]]), on: .inference).values
+    }
+    let (before, after) = (states(2), states(9))
+    for t in 0..<6 {
+      let row = (t * 8)..<((t + 1) * 8)
+      #expect((before[row] != after[row]) == (2..<5).contains(t), "token \(t)")
+    }
+  }
+
+  @Test func paddingCountsOnlyInTheOfficialForm() throws {
+    let models = [AttentionOption.linear, .linearOfficial].map {
+      SASRec(configuration(.post, attention: $0))
+    }
+    let tables = try models.map { try #require($0.parameters().first?.value) }
+    #expect(tables.map(\.shape) == [[11, 8], [12, 8]])
+    #expect(models.map { $0.scorer(on: .inference).table.rows } == [11, 11])
+    func scores(_ history: [Int32]) -> [[Float]] {
+      models.map { model in
+        let scores = Tensor(shape: [1, 11])
+        model.score(PackedBatch([history]), into: scores.matrix)
+        return scores.values
+      }
+    }
+    let (short, full) = ([1, 4] as [Int32], [1, 4, 2, 9, 0, 7] as [Int32])
+    let before = [scores(short), scores(full)]
+    for c in 0..<8 { tables[1].pointer[11 * 8 + c] += Float(c) }
+    let after = [scores(short), scores(full)]
+    #expect(before[0][1] != after[0][1], "a history with padding")
+    #expect(before[1][1] == after[1][1], "a history without")
+  }
+
+  @Test func streamsBeyondTheLargestLengthStayAtTheLastPosition() throws {
+    let model = SASRec(configuration(.pre, attention: .linearCausal))
+    var longer = model.configuration
+    longer.maxLength = 9
+    let whole = SASRec(longer)
+    for (own, other) in zip(model.parameters(), whole.parameters()) {
+      let rows = other.value.rows
+      for r in 0..<rows {
+        (other.value.pointer + r * own.value.columns).update(
+          from: own.value.pointer + min(r, own.value.rows - 1) * own.value.columns,
+          count: own.value.columns)
+      }
+    }
+    let history: [Int32] = [1, 4, 2, 9, 0, 7, 7, 3, 10]
+    let expected = whole.encode(PackedBatch([history]), on: .inference)
+    let states = Tensor(shape: [1, try #require(model.stateSize)])
+    states.matrix.zero()
+    for (t, item) in history.enumerated() {
+      let state = model.advance(states.matrix, by: [item])
+      expectClose(
+        state.values, expected.block(rows: t..<(t + 1)).values.map { Double($0) }, .model,
+        "state after \(t + 1) items")
+    }
+    #expect(states.pointer[0] == 6)
+  }
+
+  @Test(arguments: [AttentionOption.softmax, .linear, .linearOfficial])
+  func onlyCausalLinearAttentionStreams(attention: AttentionOption) {
+    #expect(SASRec(configuration(.post, attention: attention)).stateSize == nil)
   }
 }

@@ -68,6 +68,9 @@ public struct Tolerance: Sendable {
   public static let model = Tolerance(relative: 4e-6)
   /// Gradients of a few layers are sums of products of very different sizes.
   public static let modelGradient = Tolerance(absolute: 1.5e-6)
+  /// The same with linear attention, where the direction of a short query or key is less exact than
+  /// its numbers.
+  public static let linearModelGradient = Tolerance(absolute: 2e-5)
   /// Weights after one to three steps.
   public static let modelStep = Tolerance(absolute: 2e-6)
   /// A constant added to all keys changes nothing, so the gradient of their bias is rounding; Adam,
