@@ -19,7 +19,7 @@ else the keys of what it returns are the names of its outputs.
 import sys
 from pathlib import Path
 
-from references import bert4rec, core, ops, recurrent, sasrec
+from references import bert4rec, core, featured, mixer, ops, recurrent, sasrec, sasrec_plus
 from references.common import render
 
 FOLDER = Path(__file__).parent
@@ -28,6 +28,9 @@ FAMILIES = (
     sasrec,
     bert4rec,
     core,
+    featured,
+    sasrec_plus,
+    mixer,
     recurrent,
 )
 FILES = {name: cases for family in FAMILIES for name, cases in family.FILES.items()}

@@ -3,6 +3,7 @@
 import json
 import re
 import zlib
+from itertools import count
 
 import jax
 import jax.numpy as jnp
@@ -85,6 +86,7 @@ def relu(x):
 ACTIVATIONS = {"gelu": gelu, "relu": relu, "silu": silu}
 
 KINKS = []
+SMALLEST_KINK = 1e-3
 
 
 def note_kink(distance):
@@ -173,6 +175,18 @@ def prefix_examples(histories, max_length):
     return pack(inputs) | {"rows": last_rows(inputs).tolist(), "targets": targets}
 
 
+def far_from_kinks(name, draw, run):
+    """Return the first ``draw(rng)`` with which ``run`` comes near no kink."""
+
+    def is_far(drawn):
+        KINKS.clear()
+        run(*drawn)
+        return min(KINKS, default=1.0) > SMALLEST_KINK
+
+    drawn = (draw(generator(f"{name} {attempt}")) for attempt in count())
+    return next(filter(is_far, drawn))
+
+
 def model_case(
     name, c, parameters, examples, histories, *, states, scores, recommend=None, features=None
 ):
@@ -196,7 +210,7 @@ def model_case(
 
     KINKS.clear()
     hidden = states(p, inputs, rows)
-    assert min(KINKS, default=1.0) > 1e-3, f"{name}: a kink is near"
+    assert min(KINKS, default=1.0) > SMALLEST_KINK, f"{name}: a kink is near"
     loss, gradients = jax.value_and_grad(loss_of)(trained)
     check_gradients(name, loss_of, trained, gradients)
     if recommend is None:
