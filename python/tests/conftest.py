@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import elastirec as er
+from elastirec._base import Recommender
 
-MODELS = [er.SASRec, er.Popularity]
 SMALL = {"dim": 16, "inner_dim": 32, "blocks": 1, "max_length": 12, "learning_rate": 1e-2}
+# Every model, in a size that trains in a moment.
+SIZES: dict[type[Recommender], dict[str, Any]] = {
+    er.Popularity: {},
+    er.SASRec: SMALL,
+    er.BERT4Rec: SMALL,
+    er.CORE: SMALL,
+    er.MLPMixer: {
+        "dim": 16,
+        "token_dim": 16,
+        "channel_dim": 32,
+        "max_length": 12,
+        "learning_rate": 1e-2,
+    },
+    er.SASRecPlus: {"dim": 16, "blocks": 2, "max_length": 12, "learning_rate": 1e-2},
+}
+MODELS = list(SIZES)
+TRAINED = MODELS[1:]
 
 
 settings.register_profile("ci", derandomize=True)
@@ -46,9 +64,17 @@ def popularity(split: er.Split) -> er.Popularity:
     return er.Popularity().fit(split.train)
 
 
+@pytest.fixture(scope="session", params=MODELS)
+def any_model(request: pytest.FixtureRequest, split: er.Split) -> Recommender:
+    """Every model in turn, fitted; for what may differ between models."""
+    kind = request.param
+    epochs = {"epochs": 3} if kind in TRAINED else {}
+    return kind(**SIZES[kind], **epochs).fit(split.train, validation=split.valid, progress=False)
+
+
 @pytest.fixture(params=["sasrec", "popularity"])
-def model(request: pytest.FixtureRequest) -> er.SASRec | er.Popularity:
-    """Every model in turn, fitted."""
+def model(request: pytest.FixtureRequest) -> Recommender:
+    """A model that is trained and one that is not, fitted; for what goes on around models."""
     return request.getfixturevalue(request.param)
 
 

@@ -236,6 +236,19 @@ def test_a_forged_description_is_refused(good, header, tmp_path):
         load_bytes(rewritten(good, header, {}), tmp_path)
 
 
+@pytest.mark.parametrize("factor", [0, -1, 2, 10**6, 10**12])
+def test_no_model_sets_memory_aside_for_sizes_that_its_weights_do_not_have(any_model, factor):
+    good = _files.to_bytes(any_model)
+    configuration = any_model._fitted.network.configuration
+    sizes = {name: value for name, value in configuration.items() if type(value) is int}
+    for name, value in sizes.items():
+        if name in {"seed", "heads"}:
+            continue
+        header = {"configuration": {**configuration, name: value * factor}}
+        with pytest.raises(er.ModelFileError):
+            _files.from_bytes(rewritten(good, header, {}))
+
+
 def test_a_model_whose_file_was_only_rewritten_is_read(good, small, tmp_path):
     again = load_bytes(rewritten(good, {}, {}), tmp_path)
     np.testing.assert_array_equal(again.scores([["tea"]]), small.scores([["tea"]]))

@@ -4,7 +4,9 @@ from elastirec import datasets
 from elastirec._evaluation import Report
 from elastirec._files import load
 from elastirec._streams import StreamState
+from elastirec.bert4rec import BERT4Rec
 from elastirec.comparison import Comparison, compare
+from elastirec.core import CORE
 from elastirec.errors import (
     ConcurrentFitError,
     ConfigError,
@@ -27,11 +29,15 @@ from elastirec.errors import (
 )
 from elastirec.features import ItemFeatures
 from elastirec.interactions import Interactions
+from elastirec.mixer import MLPMixer
 from elastirec.popularity import Popularity
 from elastirec.sasrec import SASRec
+from elastirec.sasrec_plus import SASRecPlus
 from elastirec.splits import Holdout, Split, leave_one_out, split_at_time, split_sequences
 
 __all__ = [
+    "CORE",
+    "BERT4Rec",
     "Comparison",
     "ConcurrentFitError",
     "ConfigError",
@@ -45,12 +51,14 @@ __all__ = [
     "InterruptedWarning",
     "ItemFeatures",
     "LeakageWarning",
+    "MLPMixer",
     "MissingExtraError",
     "ModelFileError",
     "NotFittedError",
     "Popularity",
     "Report",
     "SASRec",
+    "SASRecPlus",
     "SampledMetricWarning",
     "Split",
     "StreamState",

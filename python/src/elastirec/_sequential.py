@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from elastirec._base import Recommender
@@ -176,9 +176,13 @@ default="softmax"
         """Return the checked parameters that make the network."""
         training = SequentialRecommender._parameters.keys() | self._extra_options
         checked = self._checked(name for name in self._parameters if name not in training)
-        if "heads" in checked:
-            multiple("dim", checked["dim"], "heads", checked["heads"])
+        self._expect_fitting(checked)
         return {name: value for name, value in checked.items() if value is not None}
+
+    def _expect_fitting(self, configuration: Mapping[str, Any]) -> None:
+        """Raise a ConfigError where parameters do not go together."""
+        if "heads" in configuration:
+            multiple("dim", configuration["dim"], "heads", configuration["heads"])
 
     def _options(self) -> dict[str, Any]:
         """Return the checked parameters that the native trainer takes."""

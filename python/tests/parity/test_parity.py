@@ -1,4 +1,4 @@
-"""SASRec against numbers that Tests/Fixtures/make_fixtures.py computed in JAX and float64."""
+"""Models against numbers that Tests/Fixtures/make_fixtures.py computed in JAX and float64."""
 
 from __future__ import annotations
 
@@ -10,14 +10,34 @@ import numpy as np
 import pytest
 import tolerance
 
+import elastirec  # noqa: F401  (defines the models)
+from elastirec._base import MODELS
 from elastirec._library import native
+from elastirec._network import Network
+from elastirec._sequential import SequentialRecommender
 
-FIXTURES = Path(__file__).resolve().parents[3] / "Tests" / "Fixtures" / "sasrec.json"
-CASES = {case["name"]: case for case in json.loads(FIXTURES.read_text())["cases"]}
+FIXTURES = Path(__file__).resolve().parents[3] / "Tests" / "Fixtures"
+CASES = {
+    f"{path.stem}/{case['name']}": case
+    for path in sorted(FIXTURES.glob("*.json"))
+    if path.stem in {"bert4rec", "core", "mixer", "sasrec", "sasrec_plus"}
+    for case in json.loads(path.read_text())["cases"]
+}
+TRACED = [name for name, case in CASES.items() if "trace" in case]
+# A model of each name in the library; NextItNetPlus has that of NextItNet.
+KINDS = {
+    kind._model: kind
+    for kind in reversed(MODELS.values())
+    if issubclass(kind, SequentialRecommender) and "_model" in vars(kind)
+}
 
 
 def array(tensor: dict[str, Any]) -> np.ndarray:
     return np.array(tensor["values"], dtype=np.float64).reshape(tensor["shape"])
+
+
+def rows(packed: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(packed["items"], dtype=np.int32), np.array(packed["offsets"], dtype=np.int64)
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray, allowed: float) -> None:
@@ -27,31 +47,18 @@ def assert_close(found: np.ndarray, expected: np.ndarray, allowed: float) -> Non
 
 
 class Reference:
-    """A case of the fixtures, and a native model with its weights."""
+    """A case of the fixtures, and a network with its weights."""
 
     def __init__(self, case: dict[str, Any]) -> None:
         self.case = case
-        self.model = native.model_create(json.dumps(case["configuration"]))
-        self.shapes = {name: tuple(w["shape"]) for name, w in case["parameters"].items()}
-        for name, values in case["parameters"].items():
-            weights = np.ascontiguousarray(array(values), dtype=np.float32)
-            native.model_set_parameter(self.model, name, weights)
-        self.histories = (
-            np.array(case["histories"]["items"], dtype=np.int32),
-            np.array(case["histories"]["offsets"], dtype=np.int64),
-        )
-
-    def weights(self) -> dict[str, np.ndarray]:
-        found = {}
-        for name, shape in self.shapes.items():
-            found[name] = np.empty(shape, dtype=np.float32)
-            native.model_get_parameter(self.model, name, found[name])
-        return found
+        self.network = Network(case["configuration"])
+        self.network.set_parameters({n: array(w) for n, w in case["parameters"].items()})
+        self.histories = rows(case["histories"])
 
     def train(self, epochs: int) -> list[float]:
         """Train, an epoch a step, and return the losses."""
         options = json.dumps(self.case["options"])
-        trainer = native.trainer_create(self.model, options, self.histories)
+        trainer = native.trainer_create(self.network.handle, options, self.histories)
         losses = []
         for _ in range(epochs):
             *_, loss, finished = native.trainer_advance(trainer, 3600.0, 1)
@@ -60,35 +67,48 @@ class Reference:
         return losses
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture
 def reference(request: pytest.FixtureRequest) -> Reference:
     return Reference(CASES[request.param])
 
 
+every_case = pytest.mark.parametrize("reference", CASES, indirect=True)
+every_trace = pytest.mark.parametrize("reference", TRACED, indirect=True)
+
+
+@every_case
 def test_parameters_have_the_names_and_shapes_of_the_reference(reference):
-    described = json.loads(native.model_describe(reference.model))["parameters"]
-    assert {p["name"]: tuple(p["shape"]) for p in described} == reference.shapes
+    shapes = {name: tuple(w["shape"]) for name, w in reference.case["parameters"].items()}
+    assert reference.network.shapes == shapes
 
 
+@every_case
+def test_the_outline_of_a_file_is_right(reference):
+    configuration = reference.case["configuration"]
+    outline = KINDS[configuration["model"]]._outline(configuration)
+    assert outline.items() <= reference.network.shapes.items()
+
+
+@every_case
 def test_scores_agree(reference):
     expected = array(reference.case["scores"])
-    found = np.empty(expected.shape, dtype=np.float32)
-    native.model_score(reference.model, reference.histories, 1, found)
-    assert_close(found, expected, tolerance.SCORES)
+    assert_close(reference.network.score(reference.histories, 1), expected, tolerance.SCORES)
 
 
+@every_trace
 def test_one_step_agrees(reference):
     losses = reference.train(1)
     assert losses == pytest.approx([reference.case["loss"]], rel=tolerance.LOSS)
-    found = reference.weights()
+    found = reference.network.parameters()
     for name, expected in reference.case["after_one_step"].items():
         assert_close(found[name], array(expected), tolerance.ONE_STEP)
 
 
+@every_trace
 def test_three_steps_agree(reference):
     trace = reference.case["trace"]
     losses = reference.train(len(trace["losses"]))
     assert losses == pytest.approx(trace["losses"], rel=tolerance.THREE_STEPS)
-    found = reference.weights()
+    found = reference.network.parameters()
     for name, expected in trace["parameters"].items():
         assert_close(found[name], array(expected), tolerance.THREE_STEPS)

@@ -1,0 +1,73 @@
+"""What holds for every model that is trained, and what the library says about it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import SIZES, SMALL, TRAINED
+
+import elastirec as er
+from elastirec._library import native
+from elastirec._network import Network
+from elastirec._sequential import CausalRecommender, SequentialRecommender
+
+# What some models need to follow the planted rule on so little data.
+LEARN = {
+    er.BERT4Rec: {"epochs": 100, "batch_size": 32, "dropout": 0.0, "attention_dropout": 0.0},
+}
+
+
+def described(network: Network) -> dict[str, object]:
+    configuration = json.loads(native.model_describe(network.handle))["configuration"]
+    return {name: value for name, value in configuration.items() if name not in {"items", "seed"}}
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_the_library_has_the_same_settings_and_defaults(kind):
+    ours = {"model": kind._model, **kind()._configuration()}
+    theirs = described(Network({"model": kind._model, "items": 3}))
+    assert ours.keys() <= theirs.keys()
+    assert {name: theirs[name] for name in ours} == pytest.approx(ours)
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_every_setting_of_the_library_can_be_given(kind):
+    network = Network({"model": kind._model, "items": 3, **kind(**SIZES[kind])._configuration()})
+    assert described(network).keys() <= kind._parameters.keys() | {"model", "residual_weights"}
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_every_model_learns_a_planted_rule(kind, split, popularity):
+    options = {**SIZES[kind], "epochs": 30, **LEARN.get(kind, {})}
+    model = kind(**options).fit(split.train, progress=False)
+    assert model.history_[-1]["loss"] < model.history_[0]["loss"]
+    hits = model.evaluate(split.test, 1)["hr@1"]
+    assert hits > popularity.evaluate(split.test, 1)["hr@1"] + 0.2
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TRAINED if issubclass(kind, CausalRecommender)])
+def test_causal_models_train_on_prefixes_too(kind, split):
+    model = kind(**SIZES[kind], samples="prefixes", epochs=2).fit(split.train, progress=False)
+    assert model.history_[-1]["loss"] < model.history_[0]["loss"]
+    assert model.history_[0]["tokens"] == split.train.n_interactions - split.train.n_users
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_long_histories_are_read_from_their_end(kind, split):
+    model: SequentialRecommender = kind(**SIZES[kind], epochs=1)
+    model.fit(split.train, progress=False)
+    length = model._fitted.network.configuration["max_length"]
+    history = np.resize([1, 2, 3], 40).tolist()
+    np.testing.assert_array_equal(model.scores([history]), model.scores([history[-length:]]))
+
+
+class TestBERT4Rec:
+    @pytest.mark.parametrize("option", [{"mask_ratio": 0.5}, {"last_ratio": 1.0}], ids=str)
+    def test_what_is_hidden_changes_training(self, split, option):
+        one, two = (
+            er.BERT4Rec(**SMALL, epochs=1, **changes).fit(split.train, progress=False)
+            for changes in ({}, option)
+        )
+        assert one.history_[0]["loss"] != two.history_[0]["loss"]
