@@ -39,6 +39,19 @@ public func softmaxAttention(
   }
 }
 
+/// What `softmaxAttention` gives at the last position of each history alone, for inference.
+///
+/// - Shapes: `query` and the result are `[histories, dim]`, `key` and `value` are `[tokens, dim]`.
+public func lastSoftmaxAttention(
+  query: Tensor, key: Tensor, value: Tensor, heads: Int, offsets: [Int], maximalLength: Int
+) -> Tensor {
+  let y = Tensor(shape: query.shape)
+  PackedAttention(
+    heads: heads, dim: query.columns, offsets: offsets, maximalLength: maximalLength
+  ).forwardLast(q: query.matrix, k: key.matrix, v: value.matrix, into: y.matrix)
+  return y
+}
+
 /// Returns multi-head linear attention over packed histories: see `PackedLinearAttention`.
 ///
 /// - Shapes: as for `softmaxAttention`.

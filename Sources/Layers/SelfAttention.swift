@@ -67,18 +67,18 @@ public struct SelfAttention: Module {
   public func last(queries: Tensor, keys: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
     let q = qkv(queries, outputs: 0..<dim, on: pass)
     let (k, v) = keysAndValues(keys, on: pass)
-    let mixed = Tensor(shape: queries.shape)
-    if kind.isLinear {
-      PackedLinearAttention(
-        heads: heads, dim: dim, offsets: batch.offsets, isCausal: kind.isCausal
-      ).forwardLast(
-        q: UnitELU(of: q.matrix, heads: heads), k: UnitELU(of: k.matrix, heads: heads),
-        v: v.matrix, into: mixed.matrix)
-    } else {
-      PackedAttention(
-        heads: heads, dim: dim, offsets: batch.offsets, maximalLength: maximalLength
-      ).forwardLast(q: q.matrix, k: k.matrix, v: v.matrix, into: mixed.matrix)
+    guard kind.isLinear else {
+      let mixed = lastSoftmaxAttention(
+        query: q, key: k, value: v, heads: heads, offsets: batch.offsets,
+        maximalLength: maximalLength)
+      return output(mixed, on: pass)
     }
+    let mixed = Tensor(shape: queries.shape)
+    PackedLinearAttention(
+      heads: heads, dim: dim, offsets: batch.offsets, isCausal: kind.isCausal
+    ).forwardLast(
+      q: UnitELU(of: q.matrix, heads: heads), k: UnitELU(of: k.matrix, heads: heads),
+      v: v.matrix, into: mixed.matrix)
     return output(mixed, on: pass)
   }
 

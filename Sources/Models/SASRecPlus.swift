@@ -1,13 +1,13 @@
 public import Autograd
 public import Interactions
-import Kernels
 import Layers
 
 /// Scores the next item of a history with many blocks of causal self-attention, whose residuals have
 /// trained weights that start at zero.
 ///
-/// The backbone of SkipRec: Wang et al., "SkipRec: Skipping layers for efficient user modelling",
-/// AAAI 2021, after Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
+/// A backbone of SkipRec: Chen et al., "A User-Adaptive Layer Selection Framework for Very Deep
+/// Sequential Recommender Models", AAAI 2021, after Kang and McAuley, "Self-Attentive Sequential
+/// Recommendation", ICDM 2018.
 public struct SASRecPlus: CausalModel {
   public struct Configuration: Sendable {
     public var items: Int
@@ -138,11 +138,9 @@ public struct SASRecPlus: CausalModel {
       let newest = gather(u, rows: batch.lastTokens, on: pass)
       let query = qkv(newest, outputs: 0..<dim, on: pass)
       let kv = qkv(u, outputs: dim..<(3 * dim), on: pass)  // [tokens, 2 dim]
-      let mixed = Tensor(shape: newest.shape)
-      PackedAttention(heads: heads, dim: dim, offsets: batch.offsets, maximalLength: maximalLength)
-        .forwardLast(
-          q: query.matrix, k: kv.block(columns: 0..<dim).matrix,
-          v: kv.block(columns: dim..<(2 * dim)).matrix, into: mixed.matrix)
+      let mixed = lastSoftmaxAttention(
+        query: query, key: kv.block(columns: 0..<dim), value: kv.block(columns: dim..<(2 * dim)),
+        heads: heads, offsets: batch.offsets, maximalLength: maximalLength)
       return finish(newest, mixed, on: pass)
     }
 

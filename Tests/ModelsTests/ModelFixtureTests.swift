@@ -12,7 +12,9 @@ import _TestSupport
   private static let files = [
     "bert4rec",
     "core",
+    "mixer",
     "sasrec_linear",
+    "sasrec_plus",
   ]
 
   private static func cases() throws -> [ReferenceCase] {
