@@ -10,6 +10,8 @@ public struct Fields {
     case unsigned(UInt64)
     case number(Double)
     case text(String)
+    case list([Value])
+    case object([String: Value])
     case other
 
     init(from decoder: any Decoder) throws {
@@ -29,6 +31,10 @@ public struct Fields {
         self = .number(value)
       } else if let value = try? container.decode(String.self) {
         self = .text(value)
+      } else if let value = try? container.decode([Value].self) {
+        self = .list(value)
+      } else if let value = try? container.decode([String: Value].self) {
+        self = .object(value)
       } else {
         self = .other
       }
@@ -42,17 +48,20 @@ public struct Fields {
       case .unsigned(let value): return "\(value)"
       case .number(let value): return "\(value)"
       case .text(let value): return "\"\(value)\""
-      case .other: return "a list or an object"
+      case .list, .object, .other: return "a list or an object"
       }
     }
   }
 
   private let name: String
+  /// What stands before the name of a field in messages: the place of the object in a larger one.
+  private let path: String
   private var values: [String: Value]
 
   /// - Throws: `InvalidArgument` where `json` is not an object.
   public init(json: Data, name: String) throws(InvalidArgument) {
     self.name = name
+    path = ""
     do {
       values = try JSONDecoder().decode([String: Value].self, from: json)
     } catch {
@@ -60,25 +69,61 @@ public struct Fields {
     }
   }
 
+  private init(_ values: [String: Value], at place: String) {
+    name = place
+    path = "\(place)."
+    self.values = values
+  }
+
   private func wrong(_ field: String, _ value: Value, _ expected: String) -> InvalidArgument {
-    InvalidArgument("\(field) must be \(expected), got \(value.description)")
+    InvalidArgument("\(path)\(field) must be \(expected), got \(value.description)")
   }
 
   public mutating func integer(
     _ field: String, default standard: Int? = nil, in range: ClosedRange<Int>
   ) throws(InvalidArgument) -> Int {
-    let expected =
-      range.upperBound == .max
-      ? "an integer of at least \(range.lowerBound)"
-      : "an integer in \(range.lowerBound) ... \(range.upperBound)"
     guard let value = values.removeValue(forKey: field) else {
       guard let standard else { throw InvalidArgument("\(name) lacks \(field)") }
       return standard
     }
-    guard case .integer(let number) = value, range.contains(Int(number)) else {
-      throw wrong(field, value, expected)
+    return try integer(field, value, in: range)
+  }
+
+  private func integer(_ field: String, _ value: Value, in range: ClosedRange<Int>)
+    throws(InvalidArgument) -> Int
+  {
+    if case .integer(let number) = value, range.contains(Int(number)) { return Int(number) }
+    throw wrong(
+      field, value,
+      range.upperBound == .max
+        ? "an integer of at least \(range.lowerBound)"
+        : "an integer in \(range.lowerBound) ... \(range.upperBound)")
+  }
+
+  /// A list of integers.
+  public mutating func integers(
+    _ field: String, default standard: [Int], in range: ClosedRange<Int>
+  ) throws(InvalidArgument) -> [Int] {
+    guard let value = values.removeValue(forKey: field) else { return standard }
+    guard case .list(let list) = value else { throw wrong(field, value, "a list of integers") }
+    var result: [Int] = []
+    for (i, value) in list.enumerated() {
+      result.append(try integer("\(field)[\(i)]", value, in: range))
     }
-    return Int(number)
+    return result
+  }
+
+  /// A list of objects, whose fields are read and finished like these; none where it is missing.
+  public mutating func objects(_ field: String) throws(InvalidArgument) -> [Fields] {
+    guard let value = values.removeValue(forKey: field) else { return [] }
+    guard case .list(let list) = value else { throw wrong(field, value, "a list of objects") }
+    var result: [Fields] = []
+    for (i, value) in list.enumerated() {
+      let place = "\(field)[\(i)]"
+      guard case .object(let values) = value else { throw wrong(place, value, "an object") }
+      result.append(Fields(values, at: "\(path)\(place)"))
+    }
+    return result
   }
 
   public mutating func seed(_ field: String) throws(InvalidArgument) -> UInt64 {

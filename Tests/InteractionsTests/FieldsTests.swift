@@ -134,4 +134,58 @@ import Testing
     #expect(try fields.integer("a", default: 1, in: 0...5) == 3)
     #expect(try fields.integer("a", default: 1, in: 0...5) == 1)
   }
+
+  @Test func listsOfIntegersAreRead() throws {
+    var fields = try fields(#"{"a": [1, 4, 1], "b": []}"#)
+    #expect(try fields.integers("a", default: [], in: 1...4) == [1, 4, 1])
+    #expect(try fields.integers("b", default: [7], in: 1...4) == [])
+    #expect(try fields.integers("c", default: [7], in: 1...4) == [7])
+    try fields.finish()
+    for (value, expected) in [
+      ("3", "a must be a list of integers, got 3"),
+      ("{}", "a must be a list of integers, got a list or an object"),
+      ("[1, 5]", "a[1] must be an integer in 1 ... 4, got 5"),
+      ("[[1]]", "a[0] must be an integer in 1 ... 4, got a list or an object"),
+      ("[1, null]", "a[1] must be an integer in 1 ... 4, got null"),
+    ] {
+      let found = message("{\"a\": \(value)}") { _ = try $0.integers("a", default: [], in: 1...4) }
+      #expect(found == expected)
+    }
+  }
+
+  @Test func listsOfObjectsAreReadFieldByField() throws {
+    var fields = try fields(#"{"a": [{"kind": "red", "size": 3}, {"kind": "dark_blue"}]}"#)
+    var objects = try fields.objects("a")
+    #expect(objects.count == 2)
+    #expect(try objects[0].choice("kind", default: Colour.red) == .red)
+    #expect(try objects[0].integer("size", in: 1...3) == 3)
+    #expect(try objects[1].choice("kind", default: Colour.red) == .darkBlue)
+    for object in objects { try object.finish() }
+    try fields.finish()
+    #expect(try fields.objects("b").isEmpty)
+  }
+
+  @Test(
+    arguments: [
+      ("3", "a must be a list of objects, got 3"),
+      ("{}", "a must be a list of objects, got a list or an object"),
+      ("[{\"size\": 1}, 3]", "a[1] must be an object, got 3"),
+      ("[{}]", "a[0] lacks size"),
+      ("[{\"size\": 1}, {\"size\": 9}]", "a[1].size must be an integer in 1 ... 3, got 9"),
+      ("[{\"size\": 1, \"colour\": 2}]", "a[0] has no field colour"),
+      (
+        "[{\"size\": 1, \"inner\": [{\"depth\": 0}]}]",
+        "a[0].inner[0].depth must be an integer in 1 ... 3, got 0"
+      ),
+    ])
+  func placesInsideListsAreNamed(value: String, expected: String) {
+    let found = message("{\"a\": \(value)}") { fields in
+      for var object in try fields.objects("a") {
+        _ = try object.integer("size", in: 1...3)
+        for var inner in try object.objects("inner") { _ = try inner.integer("depth", in: 1...3) }
+        try object.finish()
+      }
+    }
+    #expect(found == expected)
+  }
 }
