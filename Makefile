@@ -51,8 +51,8 @@ wheel: dist/.stamp ## Build the wheel into dist/
 	@ls -lh dist/*.whl
 
 .PHONY: bench
-bench: .venv-bench/wheel.stamp ## Time us side by side with others
-	@.venv-bench/bin/python python/benchmarks
+bench: .venv-bench/wheel.stamp ## Time us side by side with others (ARGS=--models: all models)
+	@.venv-bench/bin/python python/benchmarks $(ARGS)
 
 .PHONY: reproduce
 reproduce: .venv/wheel.stamp ## Repeat published figures (hours)

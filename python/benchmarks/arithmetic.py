@@ -1,12 +1,13 @@
 """Multiply-adds of matrix products in the forward pass of one sample, by model.
 
-Every function takes the tokens of a sample and the sizes of the model. The scores of the items, which
-all models have in common, do not count here.
+Every function takes the tokens of a sample and the sizes of the model. The scores of the items,
+which all models have in common, do not count here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 Sizes = Mapping[str, Any]
@@ -66,7 +67,7 @@ def caser(tokens: int, sizes: Sizes) -> float:
 def nfm(tokens: int, sizes: Sizes) -> float:
     """The hidden layers."""
     widths = [sizes["dim"], *sizes["hidden"]]
-    return float(tokens * sum(a * b for a, b in zip(widths, widths[1:], strict=False)))
+    return float(tokens * sum(a * b for a, b in pairwise(widths)))
 
 
 def mixer(tokens: int, sizes: Sizes) -> float:

@@ -13,8 +13,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,21 +21,15 @@ from statistics import median
 from typing import Any
 
 import common
+import models
 import numpy as np
 import runner
 import scaling
+import zoo
+from results import OURS, Line, Results, figure
 
-OURS, USUAL, TUNED = "elastirec", "usual", "tuned"
+USUAL, TUNED = "usual", "tuned"
 NAMES = {"ml-1m": "ML-1M", "beauty": "Beauty"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the table, and which measurements are in it."""
-
-    title: str
-    task: str
-    form: str = OURS
 
 
 LINES = [
@@ -51,52 +44,6 @@ LINES = [
     Line("peak memory of training, ML-1M", "memory ml-1m"),
     Line("peak memory of training, Beauty", "memory beauty"),
 ]
-
-
-class Results:
-    """All measurements of a run."""
-
-    def __init__(self, rows: list[runner.Row]) -> None:
-        self.rows = rows
-
-    def of(self, task: str, form: str) -> list[runner.Row]:
-        """Return the rows of a task, those with the better number of threads, undisturbed first."""
-        rows = [row for row in self.rows if row["task"] == task and row["form"] == form]
-        quiet = [row for row in rows if row["others"] <= runner.care.allowed]
-        groups: dict[Any, list[runner.Row]] = {}
-        for row in quiet or rows:
-            groups.setdefault(row["detail"].get("threads"), []).append(row)
-        if not groups:
-            return []
-        best = max if rows[0]["unit"] == "requests/s" else min
-        return best(groups.values(), key=lambda group: median(row["value"] for row in group))
-
-    def value(self, task: str, form: str) -> float | None:
-        """Return the median of a task, or None if it was not measured."""
-        rows = self.of(task, form)
-        return median(row["value"] for row in rows) if rows else None
-
-    def cell(self, task: str, form: str) -> str:
-        """Return the median with its unit; an asterisk marks what was always disturbed."""
-        rows = self.of(task, form)
-        if not rows:
-            return "-"
-        value, unit = median(row["value"] for row in rows), rows[0]["unit"]
-        mark = "*" if any(row["others"] > runner.care.allowed for row in rows) else ""
-        return f"{figure(value)} {unit}{mark}"
-
-    def ratio(self, line: Line, form: str) -> str:
-        """Return how many times better we are than a form of the other side."""
-        ours, theirs = self.value(line.task, line.form), self.value(line.task, form)
-        if ours is None or theirs is None:
-            return "-"
-        more_is_better = self.of(line.task, form)[0]["unit"] == "requests/s"
-        return f"{ours / theirs if more_is_better else theirs / ours:.1f} x"
-
-
-def figure(value: float) -> str:
-    """Return a number with three digits, or whole if it is large."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def measurements(args: argparse.Namespace) -> Iterator[list[runner.Row]]:
@@ -306,6 +253,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--no-scaling", action="store_true", help="leave out the growth of training"
     )
+    parser.add_argument(
+        "--models",
+        nargs="*",
+        choices=tuple(zoo.ZOO),
+        metavar="NAME",
+        help="time other models than SASRec instead: all of them, or those named",
+    )
     parser.add_argument("--shared", action="store_true", help="one thread, processor time")
     parser.add_argument("--hasty", action="store_true", help="do not wait for a quiet machine")
     parser.add_argument("--out", type=Path, default=common.BUILD / "bench.json")
@@ -320,24 +274,8 @@ def main() -> None:
     if args.shared:
         runner.care = runner.Care(patience=0.0, attempts=1, allowed=np.inf, shared=True)
     about, began = machine(), time.strftime("%Y-%m-%d %H:%M")
-    rows: list[runner.Row] = []
-    for found in measurements(args):
-        rows += found
-        for row in found:
-            note(f"{row['task']}, {row['form']}: {figure(row['value'])} {row['unit']}", row)
-    results = Results(rows)
-    parts: list[Callable[[], str]] = [
-        lambda: heading(about),
-        lambda: table(results),
-        lambda: limits(results, args.data),
-        lambda: agreement(results, args.data),
-        lambda: compiled(results),
-    ]
-    text = [part() for part in parts]
-    points: dict[str, Any] = {}
-    if not args.no_scaling:
-        points = scaling.measure()
-        text.append(scaling.table(points))
+    rows, text, points = with_others(args) if args.models is None else of_models(args)
+    text.insert(0, heading(about))
     if any("*" in part for part in text):
         text.append("\\* other processes ran at the same time")
     common.build_folder()
@@ -347,10 +285,29 @@ def main() -> None:
     print("\n\n".join(part for part in text if part))
 
 
-def note(message: str, row: runner.Row) -> None:
-    """Say on standard error what was just measured."""
-    disturbed = " (disturbed)" if row["others"] > runner.care.allowed else ""
-    print(f"  {message}{disturbed}", file=sys.stderr, flush=True)
+Found = tuple[list[runner.Row], list[str], dict[str, Any]]
+
+
+def with_others(args: argparse.Namespace) -> Found:
+    """Measure SASRec beside PyTorch; return all rows, the parts of the text and the growth."""
+    rows: list[runner.Row] = []
+    for found in measurements(args):
+        rows += models.noted(found)
+    results = Results(rows)
+    text = [
+        table(results),
+        limits(results, args.data),
+        agreement(results, args.data),
+        compiled(results),
+    ]
+    points = {} if args.no_scaling else scaling.measure()
+    return rows, text + ([scaling.table(points)] if points else []), points
+
+
+def of_models(args: argparse.Namespace) -> Found:
+    """Measure the other models."""
+    rows, text = models.run(args.models or list(zoo.ZOO), args.rounds)
+    return rows, text, {}
 
 
 if __name__ == "__main__":

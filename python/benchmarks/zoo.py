@@ -215,7 +215,9 @@ def training_flops(entry: Entry, data: common.Histories, max_length: int) -> flo
     lengths, targets = tokens(entry, data, max_length)
     counts, times = np.unique(lengths, return_counts=True)
     sizes = {**entry.options, "max_length": max_length}
-    macs = sum(float(n) * entry.macs(int(length), sizes) for length, n in zip(counts, times))
+    macs = sum(
+        float(n) * entry.macs(int(length), sizes) for length, n in zip(counts, times, strict=True)
+    )
     width = arithmetic.state_width(sizes)
     return 6 * (macs + targets * width * data.item_count)
 

@@ -1,15 +1,14 @@
 """CORE: a weighted mean of item embeddings, so that states and items share one space.
 
-Hou et al., "CORE: Simple and Effective Session-based Recommendation within Consistent Representation
-Space", SIGIR 2022. All prefixes of a history train at once: the weights over a prefix are a running
-softmax.
+Hou et al., "CORE: Simple and Effective Session-based Recommendation within Consistent
+Representation Space", SIGIR 2022. All prefixes of a history train at once: the weights over a
+prefix are a running softmax.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 

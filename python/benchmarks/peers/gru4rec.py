@@ -1,7 +1,7 @@
 """GRU4Rec in RecBole's form.
 
-Hidasi et al., "Session-based Recommendations with Recurrent Neural Networks", ICLR 2016; Tan et al.,
-"Improved Recurrent Neural Networks for Session-based Recommendations", DLRS 2016.
+Hidasi et al., "Session-based Recommendations with Recurrent Neural Networks", ICLR 2016; Tan et
+al., "Improved Recurrent Neural Networks for Session-based Recommendations", DLRS 2016.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ class GRU4Rec(Peer):
         """Return the states at the places of a batch."""
         x = self.dropout(self.embedded(batch))
         packed = pack_padded_sequence(x, batch.lengths, batch_first=True, enforce_sorted=False)
-        y, _ = pad_packed_sequence(
-            self.gru(packed)[0], batch_first=True, total_length=x.shape[1]
-        )
+        y, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])
         return self.map(at_places(y, batch))
 
     def translated(self, name: str, values: NDArray[Any]) -> Mapping[str, NDArray[Any]]:

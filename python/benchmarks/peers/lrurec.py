@@ -43,8 +43,8 @@ class Recurrence(nn.Module):
 def scan(h: Tensor, factor: Tensor) -> Tensor:
     """Return the recurrence of ``h``, [rows, width, channels], padded to a power of two.
 
-    Both halves of a part of length 2 l are done already. Place q of the second half gets ``factor **
-    q`` times the last place of the first.
+    Both halves of a part of length 2 l are done already. Place q of the second half gets
+    ``factor ** q`` times the last place of the first.
     """
     rows, width, channels = h.shape
     steps = max(1, (width - 1).bit_length())

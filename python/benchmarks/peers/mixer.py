@@ -1,7 +1,7 @@
 """A mixer of MLPs: one over the places of a history, one over the channels.
 
-Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", NeurIPS 2021, as AutoMLP (Li et al.,
-WWW 2023) uses it for sequences. It sees both ways, so each prefix trains its last position.
+Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", NeurIPS 2021, as AutoMLP (Li et
+al., WWW 2023) uses it for sequences. It sees both ways, so each prefix trains its last position.
 """
 
 from __future__ import annotations

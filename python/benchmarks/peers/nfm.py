@@ -1,7 +1,7 @@
 """NFM: pairs of items of a history, added up, through a small network.
 
-He and Chua, "Neural Factorization Machines for Sparse Predictive Analytics", SIGIR 2017, as a ranker of
-next items: the bag of what came before predicts what comes next.
+He and Chua, "Neural Factorization Machines for Sparse Predictive Analytics", SIGIR 2017, as a
+ranker of next items: the bag of what came before predicts what comes next.
 """
 
 from __future__ import annotations
