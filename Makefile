@@ -46,6 +46,11 @@ format: .venv/wheel.stamp ## Format all sources
 	.venv/bin/ruff check --fix-only .
 	.venv/bin/ruff format .
 
+.PHONY: docs
+docs: .venv/wheel.stamp ## Build the documentation into .build/docs
+	@.venv/bin/sphinx-build -W --keep-going -q -b html docs .build/docs
+	echo .build/docs/index.html
+
 .PHONY: wheel
 wheel: dist/.stamp ## Build the wheel into dist/
 	@ls -lh dist/*.whl
@@ -55,8 +60,8 @@ bench: .venv-bench/wheel.stamp ## Time us side by side with others (ARGS=--model
 	@.venv-bench/bin/python python/benchmarks $(ARGS)
 
 .PHONY: reproduce
-reproduce: .venv/wheel.stamp ## Repeat published figures (hours)
-	@.venv/bin/python python/benchmarks/reproduce.py
+reproduce: .venv/wheel.stamp ## Repeat published figures (hours; ARGS=--list: by name)
+	@.venv/bin/python python/benchmarks/reproduce.py $(ARGS)
 
 .PHONY: clean
 clean: ## Delete what was built, and .venv

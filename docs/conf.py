@@ -1,6 +1,11 @@
 """How Sphinx builds the documentation: ``make docs``."""
 
+import inspect
 from importlib.metadata import version as version_of
+from typing import Any
+
+import elastirec
+from elastirec._base import Recommender
 
 project = "Elastirec"
 author = "the Elastirec authors"
@@ -10,10 +15,8 @@ version = release
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
-nitpicky = False
 
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]  # links to files of the repository that are no pages
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -24,3 +27,16 @@ html_title = f"Elastirec {release}"
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
+
+
+def add_models(app: Any, page: str, source: list[str]) -> None:
+    """Put every model of the package in the place that the reference has for them."""
+    public = (getattr(elastirec, name) for name in elastirec.__all__)
+    models = [one for one in public if inspect.isclass(one) and issubclass(one, Recommender)]
+    entries = "\n".join(f".. autoclass:: {one.__name__}\n   :no-members:" for one in models)
+    source[0] = source[0].replace("{{ models }}", entries)
+
+
+def setup(app: Any) -> None:
+    """Connect what happens while pages are read."""
+    app.connect("source-read", add_models)

@@ -1,7 +1,8 @@
 """Repeats published figures: trains models as papers did, and writes docs/results.md.
 
-Full ranking, leave-one-out. Options were chosen on the validation part alone. Each line gives the
-mean over seeds, the published figure beside it and what was run.
+``reproduce.py beauty ml-1m/lrurec --seeds 0 1`` runs what is named, groups or single runs; without
+names all but the slow ones run. What is found goes to docs/results.json at once, and runs that
+are there already are skipped. Each run leaves a line for every epoch in build/reproduce.
 """
 
 from __future__ import annotations
@@ -10,156 +11,213 @@ import argparse
 import json
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
+from reproductions import GROUPS, RUNS, Group, Run
 
 import elastirec as er
 
-METRICS = ("hr@10", "ndcg@10")
-RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
+DOCS = Path(__file__).parents[2] / "docs"
+STORE, PAGE = DOCS / "results.json", DOCS / "results.md"
+ROW = 20  # items of a row of "ml-1m-20"
+NAMES = {"hr": "HR", "ndcg": "NDCG", "mrr": "MRR", "recall": "Recall"}
 
-
-@dataclass(frozen=True)
-class Run:
-    """A model on a data set, and what a paper found there."""
-
-    name: str
-    data: str
-    exclude_seen: bool
-    published: tuple[float, float]
-    source: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-RUNS = [
-    Run(
-        "SASRec",
-        "ml-1m",
-        exclude_seen=True,
-        published=(0.3181, 0.1902),
-        source="LRURec's paper",
-        options={
-            "dim": 128,
-            "dropout": 0.2,
-            "attention_dropout": 0.2,
-            "inner_dropout": 0.2,
-            "max_length": 200,
-            "crop": "all",
-            "batch_size": 64,
-            "learning_rate": 2e-3,
-            "schedule": "cosine",
-            "warmup_steps": 100,
-            "epochs": 36,
-            "patience": None,
-        },
-    ),
-    Run(
-        "SASRec",
-        "beauty",
-        exclude_seen=False,
-        published=(0.0734, 0.0364),
-        source="fMRLRec's paper",
-        options={
-            "dim": 128,
-            "dropout": 0.5,
-            "attention_dropout": 0.5,
-            "inner_dropout": 0.5,
-            "max_length": 50,
-            "batch_size": 128,
-            "learning_rate": 1e-3,
-            "schedule": "cosine",
-            "warmup_steps": 100,
-            "epochs": 40,
-            "patience": None,
-        },
-    ),
-]
+Row = dict[str, Any]  # what one seed of a run gave
 
 
 def log_of(data: str) -> er.Interactions:
-    """Return a benchmark's log in the order of its file."""
-    loaded = common.load(data)
+    """Return a log in the order of its file."""
+    if data == "ml-1m-all":
+        return er.datasets.movielens_1m().log
+    name = data.removesuffix(f"-{ROW}")
+    loaded = common.load(name)
     if loaded.source.startswith("synthetic"):
-        raise SystemExit(f"{data} is not there: set ELASTIREC_DATA to the folder that has it")
-    users = np.repeat(np.arange(len(loaded.offsets) - 1), np.diff(loaded.offsets))
-    return er.Interactions({"user": users, "item": loaded.items}, user="user", item="item")
+        raise SystemExit(f"{name} is not there: set ELASTIREC_DATA to the folder that has it")
+    users = np.repeat(np.arange(loaded.users), np.diff(loaded.offsets))
+    if data == name:
+        return er.Interactions({"user": users, "item": loaded.items})
+    places = np.arange(len(users)) - loaded.offsets[users]
+    whole = places < np.diff(loaded.offsets)[users] // ROW * ROW
+    rows = np.cumsum(places[whole] % ROW == 0)
+    return er.Interactions({"user": rows, "item": loaded.items[whole]})
 
 
-def repeat(run: Run, seed: int) -> dict[str, Any]:
+def split_of(group: Group) -> er.Split:
+    """Return the parts to train on, to validate and to test with."""
+    log = log_of(group.data)
+    if group.split == "sequences":
+        return er.split_sequences(log, fractions=(0.8, 0.1, 0.1), random_state=0)
+    return er.leave_one_out(log)
+
+
+def repeat(run: Run, seed: int) -> Row:
     """Train and evaluate once."""
-    split = er.leave_one_out(log_of(run.data))
-    model = er.SASRec(**run.options, random_state=seed)
+    group = GROUPS[run.group]
+    split = split_of(group)
+    seeded = {} if run.model == "Popularity" else {"random_state": seed}
+    model = getattr(er, run.model)(**run.options, **seeded)
     began = time.perf_counter()
-    model.fit(split.train, validation=split.valid)
-    seconds = time.perf_counter() - began
-    valid, test = (
-        model.evaluate(part, k=10, exclude_seen=run.exclude_seen)
-        for part in (split.valid, split.test)
-    )
-    row = {"name": run.name, "data": run.data, "seed": seed, "minutes": seconds / 60}
-    row |= {"best_epoch": model.best_epoch_, **{name: test[name] for name in METRICS}}
-    return row | {f"valid {name}": valid[name] for name in METRICS}
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the page with all rows found so far."""
-    lines = [
-        "# Results",
-        "",
-        "Full ranking, leave-one-out; `make reproduce` repeats them. Options were chosen on the",
-        "validation part alone. History is removed from the ranking on ML-1M and not on Beauty, as",
-        "the papers did. Each line: mean over seeds, and the spread of single seeds.",
-        "",
-        "| data | model | HR@10 | NDCG@10 | published | seeds | minutes a seed |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for run in RUNS:
-        found = [row for row in rows if (row["name"], row["data"]) == (run.name, run.data)]
-        if not found:
-            continue
-        cells = []
-        for name in METRICS:
-            values = [row[name] for row in found]
-            cells.append(f"{np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})")
-        published = f"{run.published[0]:.4f} / {run.published[1]:.4f} ({run.source})"
-        minutes = np.mean([row["minutes"] for row in found])
-        lines.append(
-            f"| {run.data} | {run.name} | {' | '.join(cells)} | {published} "
-            f"| {len(found)} | {minutes:.0f} |"
+    model.fit(split.train, validation=split.valid, callbacks=[logger(run, seed)])
+    minutes = (time.perf_counter() - began) / 60
+    row: Row = {"run": run.key, "seed": seed, "minutes": round(minutes, 2)}
+    row["best_epoch"] = model.best_epoch_
+    for part, name in ((split.valid, "valid "), (split.test, "")):
+        report = model.evaluate(
+            part,
+            k=sorted({int(metric.partition("@")[2]) for metric in group.metrics}),
+            candidates=group.candidates,
+            exclude_seen=group.exclude_seen,
         )
-    lines += ["", "Options that differ from the defaults:", ""]
-    for run in RUNS:
+        row |= {f"{name}{metric}": round(report[metric], 6) for metric in group.metrics}
+    return row
+
+
+def logger(run: Run, seed: int) -> Callable[[Any, Row], None]:
+    """Return a callback that adds a line to the run's log after each epoch."""
+    folder = common.build_folder() / "reproduce"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{run.key.replace('/', '-')}-{seed}.log"
+    path.write_text("")
+
+    def log(model: Any, row: Row) -> None:
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    return log
+
+
+def page(rows: Sequence[Row]) -> str:
+    """Return the page with all that was found so far."""
+    parts = [
+        "# Results",
+        "`make reproduce` repeats them. Options were chosen on the validation part alone. Each line"
+        " is the mean over seeds, with the spread of single seeds in brackets, and under it what"
+        " was published.",
+    ]
+    for key, group in GROUPS.items():
+        runs = [run for run in RUNS if run.group == key and any(of(run, rows))]
+        if runs:
+            parts += [f"## {group.title}", group.text, table(group, runs, rows), settings(runs)]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(group: Group, runs: Sequence[Run], rows: Sequence[Row]) -> str:
+    """Return the figures of a group."""
+    heads = [f"{NAMES[name]}@{k}" for name, _, k in (m.partition("@") for m in group.metrics)]
+    lines = [
+        f"| model | {' | '.join(heads)} | seeds | minutes a seed |",
+        "|---|" + "--:|" * (len(heads) + 2),
+    ]
+    for run in runs:
+        found = list(of(run, rows))
+        cells = [
+            spread([row[metric] for row in found if metric in row]) for metric in group.metrics
+        ]
+        minutes = np.mean([row["minutes"] for row in found])
+        cells += [str(len(found)), f"{minutes:.0f}" if minutes >= 1 else "under 1"]
+        lines.append(f"| {title(run)} | {' | '.join(cells)} |")
+        if run.published:
+            cells = [
+                f"{run.published[metric]:.4f}" if metric in run.published else "-"
+                for metric in group.metrics
+            ]
+            lines.append(f"| *{run.source}* | {' | '.join(cells)} | | |")
+    return "\n".join(lines)
+
+
+def title(run: Run) -> str:
+    """Return what the page calls a run."""
+    kind = run.options.get("attention")
+    return f"{run.model}, {kind.replace('_', ' ')} attention" if kind else run.model
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return mean, least and greatest."""
+    if not values:
+        return "-"
+    mean = f"{np.mean(values):.4f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.4f} to {max(values):.4f})"
+
+
+def settings(runs: Sequence[Run]) -> str:
+    """Return a line for each run with the options that differ from the defaults."""
+    lines = ["Options that differ from the defaults:", ""]
+    for run in runs:
         told = ", ".join(f"`{name}={value!r}`" for name, value in run.options.items())
-        lines.append(f"- {run.data}, {run.name}: {told}")
-    return "\n".join(lines) + "\n"
+        lines.append(f"- {title(run)}: {told or 'none'}")
+    return "\n".join(lines)
+
+
+def of(run: Run, rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield what was found for a run."""
+    return (row for row in rows if row["run"] == run.key)
+
+
+def chosen(names: Sequence[str]) -> list[Run]:
+    """Return the runs that names stand for: groups, or single runs.
+
+    Raises
+    ------
+    SystemExit
+        If there is no such run.
+    """
+    for name in names:
+        if name not in GROUPS and name not in {run.key for run in RUNS}:
+            raise SystemExit(f"there is no run {name!r}; --list shows them")
+    if not names:
+        return [run for run in RUNS if not run.slow]
+    return [run for run in RUNS if run.key in names or (run.group in names and not run.slow)]
+
+
+def stored() -> list[Row]:
+    """Return what was found so far."""
+    return json.loads(STORE.read_text()) if STORE.exists() else []
+
+
+def keep(row: Row) -> None:
+    """Add what was found to the store, and write the page.
+
+    Figures of earlier versions, whose seeds are letters, go once their run has new ones.
+    """
+    rows = [old for old in stored() if not (old["run"] == row["run"] and replaced(old, row))]
+    STORE.write_text(json.dumps([*rows, row], indent=1) + "\n")
+    PAGE.write_text(page([*rows, row]))
+
+
+def replaced(old: Row, new: Row) -> bool:
+    """Return whether a row gives way to another of its run."""
+    return isinstance(old["seed"], str) or old["seed"] == new["seed"]
 
 
 def main() -> None:
-    """Run what was asked for; rows found earlier are kept."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run what was asked for and is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="groups or runs; all but slow ones if none")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument(
-        "--data", nargs="+", choices=("ml-1m", "beauty"), default=["beauty", "ml-1m"]
-    )
+    parser.add_argument("--again", action="store_true", help="run what was found already too")
+    parser.add_argument("--list", action="store_true", help="show the names, and stop")
+    parser.add_argument("--page", action="store_true", help="write the page anew, and stop")
     args = parser.parse_args()
-    warnings.simplefilter("ignore", er.LeakageWarning)
-    store = common.build_folder() / "reproduce.json"
-    rows = json.loads(store.read_text()) if store.exists() else []
-    for run in (run for data in args.data for run in RUNS if run.data == data):
-        for seed in args.seeds:
+    warnings.simplefilter("ignore", er.ElastirecWarning)
+    if args.list:
+        print("\n".join(f"{run.key}{' (slow)' if run.slow else ''}" for run in RUNS))
+        return
+    if args.page:
+        PAGE.write_text(page(stored()))
+        return
+    for run in chosen(args.names):
+        for seed in args.seeds if run.model != "Popularity" else [0]:
+            if not args.again and any(row["seed"] == seed for row in of(run, stored())):
+                print(f"{run.key}, seed {seed}: found already", flush=True)
+                continue
+            print(f"{run.key}, seed {seed}", flush=True)
             row = repeat(run, seed)
-            keys = ("name", "data", "seed")
-            rows = [old for old in rows if any(old[key] != row[key] for key in keys)] + [row]
-            store.write_text(json.dumps(rows, indent=1))
-            RESULTS.parent.mkdir(exist_ok=True)
-            RESULTS.write_text(table(rows))
+            keep(row)
             print(json.dumps(row), flush=True)
-    print(table(rows))
 
 
 if __name__ == "__main__":

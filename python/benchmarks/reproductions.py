@@ -1,0 +1,315 @@
+"""What `reproduce.py` runs: models on data sets, with options and published figures.
+
+Options were chosen on the validation part alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs whose figures compare with each other: one table of the page.
+
+    Attributes
+    ----------
+    title, text : str
+        Heading and explanation of the table.
+    data : {"beauty", "ml-1m", "ml-1m-all", "ml-1m-20"}
+        See ``reproduce.log_of``.
+    metrics : tuple of str
+        The columns; the first decides nothing, training selects by NDCG@10 on the validation.
+    split : {"leave-one-out", "sequences"}
+    candidates : str
+    exclude_seen : bool
+        Whether the history stays out of the ranking, as in ``evaluate``.
+    """
+
+    title: str
+    text: str
+    data: str
+    metrics: tuple[str, ...]
+    split: str = "leave-one-out"
+    candidates: str = "all"
+    exclude_seen: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model of a group, and what a paper found.
+
+    Attributes
+    ----------
+    group : str
+        A key of ``GROUPS``.
+    name : str
+        Names the run on the command line, behind the group's key.
+    model : str
+        A class of elastirec.
+    published : mapping of str to float
+        Published metrics; empty where there are none.
+    source : str
+        Whose they are.
+    options : mapping
+        What differs from the defaults of the model.
+    slow : bool
+        Whether it runs only if named, as it takes hours.
+    """
+
+    group: str
+    name: str
+    model: str
+    published: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    slow: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the command line calls it."""
+        return f"{self.group}/{self.name}"
+
+
+def figures(names: tuple[str, ...], *values: float) -> dict[str, float]:
+    """Return published metrics by name."""
+    return dict(zip(names, values, strict=True))
+
+
+FOUR = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
+TWO = ("hr@10", "ndcg@10")
+SAMPLED = ("recall@10", "mrr@10", "ndcg@10")
+ROWS = ("mrr@5", "hr@5", "mrr@20", "hr@20")
+
+GROUPS = {
+    "beauty": Group(
+        "Amazon Beauty",
+        "The 5-core in the order of S3-Rec's file, leave-one-out, full ranking; the history is"
+        " ranked too, as in the papers.",
+        "beauty",
+        FOUR,
+    ),
+    "ml-1m": Group(
+        "MovieLens-1M",
+        "The file of the SASRec papers, leave-one-out, full ranking without the history.",
+        "ml-1m",
+        TWO,
+        exclude_seen=True,
+    ),
+    "popular100": Group(
+        "MovieLens-1M, 100 popular candidates",
+        "All of MovieLens-1M by time, leave-one-out; each target is ranked among 100 draws by"
+        " popularity (RecBole's pop100). Such figures compare with nothing but their like. Width"
+        " 128, length 200, as in LinRec's experiments.",
+        "ml-1m-all",
+        SAMPLED,
+        candidates="popular100",
+    ),
+    "rows": Group(
+        "MovieLens-1M in rows of 20",
+        "Histories of the SASRec papers' file cut into rows of 20 from the oldest item on, shorter"
+        " remainders dropped; 80 % of the rows train, 10 % validate, 10 % test. Full ranking of the"
+        " last item of a row, history included. The published figures are of another,"
+        " larger MovieLens in rows of 20: what compares is the order of the models.",
+        "ml-1m-20",
+        ROWS,
+        split="sequences",
+    ),
+}
+
+_COSINE = {"schedule": "cosine", "warmup_steps": 100, "patience": None}
+_BEAUTY = {"max_length": 50, "batch_size": 128, "learning_rate": 1e-3, "epochs": 40, **_COSINE}
+_LONG = {
+    "max_length": 200,
+    "crop": "all",
+    "batch_size": 64,
+    "learning_rate": 2e-3,
+    "epochs": 36,
+    **_COSINE,
+}
+_HALF = {"dropout": 0.5, "attention_dropout": 0.5, "inner_dropout": 0.5}
+_FIFTH = {"dropout": 0.2, "attention_dropout": 0.2, "inner_dropout": 0.2}
+_LINREC = {
+    "dim": 128,
+    "inner_dim": 256,
+    "heads": 8,
+    "norm": "post",
+    "dropout": 0.2,
+    "attention_dropout": 0.2,
+    **_LONG,
+    "learning_rate": 1e-3,
+}
+_ROWS = {"max_length": 19, "batch_size": 256, "learning_rate": 1e-3, "epochs": 30, "patience": 3}
+_GAPS = [1, 4, 1, 4, 1, 4, 1, 4]
+
+_FMRLREC = "fMRLRec's paper"
+_S3 = "S3-Rec's repository"
+_LRUREC = "LRURec's paper"
+_LINREC_PAPER = "LinRec's figures in EASRec's paper"
+_SKIPREC = "SkipRec's slides, other data"
+
+RUNS = [
+    Run("beauty", "popularity", "Popularity", figures(TWO, 0.0152, 0.0068), _S3),
+    Run(
+        "beauty",
+        "sasrec",
+        "SASRec",
+        figures(FOUR, 0.0456, 0.0274, 0.0734, 0.0364),
+        _FMRLREC,
+        {"dim": 128, **_HALF, **_BEAUTY},
+    ),
+    Run(
+        "beauty",
+        "lrurec",
+        "LRURec",
+        figures(FOUR, 0.0565, 0.0339, 0.0871, 0.0438),
+        _FMRLREC,
+        {"dim": 128, "state_dim": 256, "inner_dim": 512, "dropout": 0.6, **_BEAUTY},
+    ),
+    Run(
+        "beauty",
+        "bert4rec",
+        "BERT4Rec",
+        figures(FOUR, 0.0420, 0.0275, 0.0653, 0.0350),
+        _FMRLREC,
+        {
+            "dim": 128,
+            "inner_dim": 256,
+            "dropout": 0.4,
+            "attention_dropout": 0.4,
+            "mask_ratio": 0.4,
+            **_BEAUTY,
+            "epochs": 200,
+        },
+    ),
+    Run(
+        "beauty",
+        "gru4rec",
+        "GRU4Rec",
+        figures(FOUR, 0.0164, 0.0099, 0.0283, 0.0137),
+        _S3,
+        {"dim": 128, "hidden_dim": 256, "dropout": 0.5, **_BEAUTY},
+    ),
+    Run(
+        "beauty",
+        "caser",
+        "Caser",
+        figures(FOUR, 0.0205, 0.0131, 0.0347, 0.0176),
+        _S3,
+        {
+            "dim": 64,
+            "dropout": 0.5,
+            "weight_decay": 1e-6,
+            "batch_size": 128,
+            "learning_rate": 1e-3,
+            "epochs": 60,
+            "patience": 8,
+        },
+    ),
+    Run("ml-1m", "popularity", "Popularity"),
+    Run(
+        "ml-1m",
+        "sasrec",
+        "SASRec",
+        figures(TWO, 0.3181, 0.1902),
+        _LRUREC,
+        {"dim": 128, **_FIFTH, **_LONG},
+    ),
+    Run(
+        "ml-1m",
+        "sasrec-linear",
+        "SASRec",
+        options={
+            "attention": "linear_causal",
+            "dim": 128,
+            "dropout": 0.2,
+            "inner_dropout": 0.2,
+            **_LONG,
+        },
+    ),
+    Run(
+        "ml-1m",
+        "lrurec",
+        "LRURec",
+        figures(TWO, 0.32636, 0.19298),
+        _LRUREC,
+        {"dim": 128, "state_dim": 256, "inner_dim": 512, "dropout": 0.2, **_LONG},
+    ),
+    Run(
+        "popular100",
+        "softmax",
+        "SASRec",
+        figures(SAMPLED, 0.6793, 0.3822, 0.4533),
+        _LINREC_PAPER,
+        _LINREC,
+    ),
+    Run(
+        "popular100",
+        "linear-causal",
+        "SASRec",
+        figures(SAMPLED, 0.6790, 0.3949, 0.4627),
+        _LINREC_PAPER,
+        {**_LINREC, "attention": "linear_causal", "attention_dropout": 0.0},
+    ),
+    Run(
+        "popular100",
+        "linear",
+        "SASRec",
+        figures(SAMPLED, 0.6790, 0.3949, 0.4627),
+        _LINREC_PAPER,
+        {
+            **_LINREC,
+            "attention": "linear",
+            "attention_dropout": 0.0,
+            "crop": "last",
+            "batch_size": 2048,
+            "epochs": 12,
+        },
+        slow=True,
+    ),
+    Run(
+        "rows", "popularity", "Popularity", figures(ROWS, 0.0044, 0.0134, 0.0076, 0.0485), _SKIPREC
+    ),
+    Run(
+        "rows",
+        "nfm",
+        "NFM",
+        figures(ROWS, 0.0483, 0.0856, 0.0585, 0.1933),
+        _SKIPREC,
+        {"dim": 128, "hidden": (128,), **_ROWS},
+    ),
+    Run(
+        "rows",
+        "gru4rec",
+        "GRU4Rec",
+        figures(ROWS, 0.0938, 0.1577, 0.1082, 0.3115),
+        _SKIPREC,
+        {"dim": 128, "hidden_dim": 128, "dropout": 0.3, **_ROWS},
+    ),
+    Run(
+        "rows",
+        "caser",
+        "Caser",
+        figures(ROWS, 0.0915, 0.1509, 0.1045, 0.2857),
+        _SKIPREC,
+        {"dim": 128, "form": "text", "window": 19, "dropout": 0.5, **_ROWS},
+    ),
+    Run(
+        "rows",
+        "nextitnet",
+        "NextItNet",
+        figures(ROWS, 0.1019, 0.1686, 0.1173, 0.3285),
+        _SKIPREC,
+        {"dim": 128, "dilations": _GAPS, "dropout": 0.2, **_ROWS},
+    ),
+    Run(
+        "rows",
+        "nextitnet-plus",
+        "NextItNetPlus",
+        figures(ROWS, 0.1067, 0.1784, 0.1234, 0.3393),
+        _SKIPREC,
+        {"dim": 128, "dilations": _GAPS, "dropout": 0.2, **_ROWS},
+    ),
+]
