@@ -61,14 +61,25 @@ def draw(points: Sequence[Point], cost: str, quality: str, ax: Any = None) -> An
     for point in points:
         if point not in placed:
             ax.axhline(point.quality, color="0.5", linestyle="--", linewidth=1)
+    ax.margins(x=0.2, y=0.15)
     if placed:
         ax.set_xscale("log")
-    ax.margins(x=0.2, y=0.15)
+        _tick(ax)
     ax.set_xlabel(cost)
     ax.set_ylabel(quality)
     ax.grid(alpha=0.3)
     _label(ax, points)
     return ax
+
+
+def _tick(ax: Any) -> None:
+    """Name powers of ten, and on a short axis twice and five times them too, such as "20 k"."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 2000 * low else (1,)))
+    ax.xaxis.set_major_formatter(EngFormatter())
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _label(ax: Any, points: Sequence[Point]) -> None:
