@@ -58,7 +58,7 @@ def peer_of(case: Mapping[str, Any]) -> peers.Peer:
         for owner in kind.__mro__
         if issubclass(owner, peers.Peer)
         for name in inspect.signature(owner.__init__).parameters
-    } - {"items", "features", "kind"}
+    } - {"items", "features"}
     options = {name: configuration[name] for name in names if name in configuration}
     if configuration.get("features"):
         options["features"] = [

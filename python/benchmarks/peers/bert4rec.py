@@ -22,7 +22,7 @@ class BERT4Rec(TransformerPeer):
     samples = "cloze"
 
     def __init__(self, items: int, *, max_length: int = 50, **options: Any) -> None:
-        super().__init__(items + 1, kind="both", max_length=max_length + 1, **options)
+        super().__init__(items + 1, attention="both", max_length=max_length + 1, **options)
         self.mask = items
         self.head = nn.Linear(self.dim, self.dim)
         self.head_norm = nn.LayerNorm(self.dim, 1e-12)

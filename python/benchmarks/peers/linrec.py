@@ -19,8 +19,7 @@ class LinRec(TransformerPeer):
     """SASRec in RecBole's form (post-norm) with any kind of attention."""
 
     def __init__(self, items: int, *, attention: str = "linear", **options: Any) -> None:
-        kind = {"softmax": "causal"}.get(attention, attention)
-        super().__init__(items, kind=kind, **options)
+        super().__init__(items, attention=attention, **options)
         self.samples = "prefixes" if attention == "linear" else "positions"  # type: ignore[misc]
         self.initialize()
 

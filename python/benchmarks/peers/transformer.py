@@ -17,7 +17,7 @@ class Attention(nn.Module):
     Parameters
     ----------
     dim, heads : int
-    kind : {"causal", "both", "linear", "linear_causal"}
+    kind : {"softmax", "both", "linear", "linear_causal"}
         Softmax over what came before, or over all real places; or LinRec's attention, over all
         real places or over what came before.
     """
@@ -33,7 +33,7 @@ class Attention(nn.Module):
         rows, width, dim = x.shape
         qkv = self.qkv(x).view(rows, width, 3, self.heads, dim // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each [rows, heads, width, dim of a head]
-        if self.kind == "causal":
+        if self.kind == "softmax":
             y = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         elif self.kind == "both":
             mask = batch.real[:, None, None, :]
@@ -132,12 +132,12 @@ class TransformerPeer(Peer):
         dropout: float = 0.5,
         inner_dropout: float = 0.0,
         norm_epsilon: float = 1e-12,
-        kind: str = "causal",
+        attention: str = "softmax",
     ) -> None:
         super().__init__(items, dim, max_length, dropout)
         self.position_embedding = nn.Parameter(torch.empty(max_length, dim))
         self.embedding_norm = nn.LayerNorm(dim, norm_epsilon)
-        self._sizes = (dim, inner_dim, heads, kind, dropout, inner_dropout, norm_epsilon)
+        self._sizes = (dim, inner_dim, heads, attention, dropout, inner_dropout, norm_epsilon)
         self.blocks = self.stack(blocks)
 
     def stack(self, count: int) -> nn.ModuleList:
