@@ -67,7 +67,7 @@ public struct Tolerance: Sendable {
   /// States and scores of a few layers.
   public static let model = Tolerance(relative: 4e-6)
   /// Gradients of a few layers are sums of products of very different sizes.
-  public static let modelGradient = Tolerance(absolute: 1.5e-6)
+  public static let modelGradient = Tolerance(relative: 4e-6, absolute: 1.5e-6)
   /// The same with linear attention, where the direction of a short query or key is less exact than
   /// its numbers.
   public static let linearModelGradient = Tolerance(absolute: 2e-5)
