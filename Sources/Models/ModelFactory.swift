@@ -9,6 +9,7 @@ enum ModelName: String, CaseIterable {
   case sasrecPlus = "sasrec_plus"
   case core
   case bert4rec
+  case lrurec
   case popularity
 }
 
@@ -31,6 +32,7 @@ public func makeModel(json: Data) throws -> any Recommender {
   case .sasrecPlus: return try make(&fields, SASRecPlus.init)
   case .core: return try make(&fields, CORE.init)
   case .bert4rec: return try make(&fields, BERT4Rec.init)
+  case .lrurec: return try make(&fields, LRURec.init)
   case .popularity:
     let items = try fields.integer("items", in: 1...Int(Int32.max))
     try fields.finish()

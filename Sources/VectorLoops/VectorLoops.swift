@@ -60,7 +60,7 @@ public struct AdamStep: Sendable {
 ///
 /// Rows are contiguous unless a stride is named. `scales` is a dropout mask with the values 0 and
 /// 1 / (1 - p), or nil. Outputs may be the same memory as inputs, never overlap them in part.
-public protocol VectorLoops: Sendable {
+public protocol VectorLoops: SequenceLoops, Sendable {
   /// x[i] = value.
   func fill(_ x: Output, count: Int, value: Float)
 

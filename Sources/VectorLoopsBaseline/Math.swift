@@ -131,6 +131,13 @@ func squareRoot(_ x: Vector) -> Vector {
 @_transparent
 func sigmoid(_ x: Vector) -> Vector { 1 / (1 + exponential(-x)) }
 
+/// Returns tanh(x) = (e^(2 x) - 1) / (e^(2 x) + 1).
+@_transparent
+func hyperbolicTangent(_ x: Vector) -> Vector {
+  let e = exponentialMinusOne(x + x)
+  return e / (e + 2)
+}
+
 /// Loads x[i ..< count], at most 15 numbers, and zeros.
 @inline(never)
 func loadPart(_ x: UnsafePointer<Float>, _ i: Int, _ count: Int) -> Vector {

@@ -7,7 +7,7 @@ import _TestSupport
   private static let testedInPython: Set = ["metrics"]
   /// Whoever writes the test of one takes its name out of here.
   private static let awaited: Set = [
-    "causal_convolution", "gru", "linear_recurrence",
+    "causal_convolution"
   ]
 
   @Test func everyOperationOfTheFixturesIsReadByATest() throws {

@@ -1,4 +1,5 @@
 import Autograd
+import Kernels
 import Testing
 import VectorLoops
 import _TestSupport
@@ -81,6 +82,26 @@ import _TestSupport
       linearAttention(
         query: try x("query"), key: try x("key"), value: try x("value"), heads: heads,
         offsets: offsets, isCausal: mode == "causal", on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("linear_recurrence"))
+  func linearRecurrenceFollowsTheReference(_ c: OperationCase) throws {
+    let offsets = try c.input("offsets").indices.map { Int($0) }
+    try check(c, .recurrenceGradient) { x, pass in
+      linearRecurrence(
+        try x("x"), nuLog: try x("nu_log"), thetaLog: try x("theta_log"),
+        gammaLog: try x("gamma_log"), offsets: offsets, on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("gru"))
+  func gatedRecurrenceFollowsTheReference(_ c: OperationCase) throws {
+    let offsets = try c.input("offsets").indices.map { Int($0) }
+    let form = try #require(PackedGRU.Form(rawValue: try c.text("form")))
+    try check(c, .gatedRecurrence) { x, pass in
+      gatedRecurrence(
+        try x("x"), weight: try x("weight"), form: form, offsets: offsets, on: pass)
     }
   }
 

@@ -12,6 +12,7 @@ import _TestSupport
   private static let files = [
     "bert4rec",
     "core",
+    "lrurec",
     "mixer",
     "sasrec_linear",
     "sasrec_plus",

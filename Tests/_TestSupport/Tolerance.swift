@@ -46,6 +46,14 @@ public struct Tolerance: Sendable {
   public static let unitRows = Tolerance(relative: 2e-6, absolute: 2e-6)
   /// Sums over some hundred positions, whose terms cancel.
   public static let linearAttention = Tolerance(relative: 2e-6, absolute: 2e-6)
+  /// States that decay from step to step, each rounded.
+  public static let recurrence = Tolerance(relative: 2e-6)
+  /// Sums over 1000 steps of such states.
+  public static let recurrenceGradient = Tolerance(relative: 4e-6)
+  /// Steps of products, exponentials and quotients, each on the last one's result.
+  public static let gatedRecurrence = Tolerance(relative: 4e-6, absolute: 1e-6)
+  /// A few products and differences of numbers up to one.
+  public static let gates = Tolerance(relative: 1e-6)
   /// A moving average, a root and a quotient in each of a few steps.
   public static let optimiser = Tolerance(relative: 1.2e-6)
 
