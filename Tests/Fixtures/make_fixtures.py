@@ -19,7 +19,18 @@ else the keys of what it returns are the names of its outputs.
 import sys
 from pathlib import Path
 
-from references import bert4rec, core, featured, mixer, ops, recurrent, sasrec, sasrec_plus
+from references import (
+    bags,
+    bert4rec,
+    convolutional,
+    core,
+    featured,
+    mixer,
+    ops,
+    recurrent,
+    sasrec,
+    sasrec_plus,
+)
 from references.common import render
 
 FOLDER = Path(__file__).parent
@@ -32,6 +43,8 @@ FAMILIES = (
     sasrec_plus,
     mixer,
     recurrent,
+    convolutional,
+    bags,
 )
 FILES = {name: cases for family in FAMILIES for name, cases in family.FILES.items()}
 

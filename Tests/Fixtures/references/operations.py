@@ -8,6 +8,7 @@ import numpy as np
 
 from .attention import causal_attention, full_attention, linear_attention
 from .common import ACTIVATIONS, cross_entropy, layer_norm, linear
+from .convolutional import causal_convolution
 from .recurrent import gru, linear_recurrence
 
 
@@ -171,6 +172,7 @@ OPERATIONS = {
     "linear_attention": linear_attention,
     "linear_recurrence": linear_recurrence,
     "gru": gru,
+    "causal_convolution": causal_convolution,
     "gather": gather,
     "gather_rows": gather_rows,
     "scatter_rows": scatter_rows,

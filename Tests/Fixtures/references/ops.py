@@ -149,6 +149,25 @@ def recurrence_cases():
             yield make_case("gru", name, inputs, form=form)
 
 
+def convolution_cases():
+    """Convolutions that look back further than some histories are long."""
+    for lengths, inputs, outputs, kernel, dilation in [
+        ([1], 1, 1, 3, 1),
+        ([1, 9, 2, 5], 3, 5, 3, 2),
+        ([4, 1, 11], 4, 4, 2, 4),
+        ([3, 1], 17, 33, 3, 1),
+        ([2, 5], 3, 2, 1, 3),
+        ([35, 1, 20], 2, 3, 4, 8),
+    ]:
+        name = f"lengths-{'-'.join(map(str, lengths))}-{inputs}-to-{outputs}"
+        name += f"-kernel-{kernel}-dilation-{dilation}"
+        rng = generator(f"causal convolution {name}")
+        arrays = {"x": normal(rng, sum(lengths), inputs)}
+        arrays["weight"] = normal(rng, outputs, kernel * inputs)
+        arrays |= {"bias": normal(rng, outputs), "offsets": cumulative(lengths)}
+        yield make_case("causal_convolution", name, arrays, kernel=kernel, dilation=dilation)
+
+
 def row_cases():
     """Look-ups with repeats; gathers and scatters of distinct rows."""
     for n, d, count in [(1, 1, 3), (5, 3, 7), (11, 67, 5), (7, 16, 1), (13, 2, 131)]:
@@ -242,6 +261,7 @@ GROUPS = (
     optimiser_cases,
     metric_cases,
     recurrence_cases,
+    convolution_cases,
     separate_attention_cases,
 )
 
