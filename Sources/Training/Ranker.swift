@@ -238,18 +238,25 @@ public struct Ranker {
   /// Rows that follow each other, divided by their lengths alone.
   private func groups(of histories: Histories) -> [Range<Int>] {
     var groups: [Range<Int>] = []
-    var (start, tokens) = (0, 0)
+    var (start, total) = (0, 0)
     // At most 16 MB of scores in a group.
     let maximalRows = max(1, min(Self.groupRows, (4 << 20) / itemCount))
     for row in 0..<histories.count {
-      let length = min(histories.range(row).count, model.maximalLength)
-      if row > start, tokens + length > Self.groupTokens || row - start >= maximalRows {
+      let length = tokens(of: histories.range(row).count)
+      if row > start, total + length > Self.groupTokens || row - start >= maximalRows {
         groups.append(start..<row)
-        (start, tokens) = (row, 0)
+        (start, total) = (row, 0)
       }
-      tokens += length
+      total += length
     }
     if start < histories.count { groups.append(start..<histories.count) }
     return groups
+  }
+
+  /// The tokens that the model computes for a history of some items; it never sees an empty one.
+  private func tokens(of items: Int) -> Int {
+    let length = min(items, model.maximalLength)
+    guard length > 0, let model = model as? any SequentialModel else { return length }
+    return model.paddedLength(length)
   }
 }

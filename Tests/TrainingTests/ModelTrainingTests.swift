@@ -72,6 +72,25 @@ import _TestSupport
     for (one, two) in zip(runs[0], runs[1]) { expectSameBits(one, two, "weights") }
   }
 
+  /// Histories are scored in groups, which padding makes small; some are empty.
+  @Test(arguments: models)
+  func rankersScoreGroupsAsTheModelDoes(_ text: String) throws {
+    let model = try model(text, dropping: false)
+    let rows = (0..<300).map { i in (0..<(i % 11)).map { Int32(($0 * 7 + i) % Self.items) } }
+    var ranker = Ranker(model: model)
+    ranker.fallback = (0..<Self.items).map { Float($0) }
+    var scores = Array(repeating: Float.nan, count: rows.count * Self.items)
+    ranker.score(Histories(rows), workers: 2, into: &scores)
+    for (i, row) in rows.enumerated() {
+      let alone = Tensor(ranker.fallback, shape: [1, Self.items])
+      if !row.isEmpty {
+        model.score(PackedBatch([Array(row.suffix(model.maximalLength))]), into: alone.matrix)
+      }
+      let found = Array(scores[(i * Self.items)..<((i + 1) * Self.items)])
+      expectClose(found, alone.values.map { Double($0) }, .model, "scores after \(row)")
+    }
+  }
+
   /// CORE computes its table once a step; gradients must be those of one tape for everything.
   @Test(arguments: ["trm", "ave"])
   func aStepWithAComputedTableIsThatOfOneTape(variant: String) throws {
