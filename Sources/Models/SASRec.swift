@@ -112,8 +112,9 @@ public struct SASRec: StreamingModel {
   /// Beyond `maximalLength` items, states keep all of them and the last position.
   public func advance(_ states: Matrix, by items: [Int32]) -> Tensor {
     let counts = (0..<states.rows).map { states.pointer + $0 * states.stride }
-    let last = Int32(maximalLength - 1)
-    let x = embed(items: items, positions: counts.map { min(Int32($0[0]), last) }, on: .inference)
+    let last = Float(maximalLength - 1)
+    let positions = counts.map { Int32(max(0, min($0[0], last))) }  // states are a caller's numbers
+    let x = embed(items: items, positions: positions, on: .inference)
     for count in counts { count[0] = min(count[0] + 1, Float(maximalLength)) }
     let sums = states.block(column: 1, rows: states.rows, columns: states.columns - 1)
     let y = blocks.advance(sums, by: x, on: .inference)

@@ -96,6 +96,7 @@ BAD = {
     "dropout": [-0.1, 1, float("nan"), "0.1", None],
     "attention_dropout": [1.0],
     "inner_dropout": [2],
+    "attention": ["cosine"],
     "norm": ["PRE", None, 1],
     "activation": ["tanh"],
     "norm_epsilon": [0],

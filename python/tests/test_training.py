@@ -140,6 +140,9 @@ def test_every_sampled_loss_falls(split, loss, sampler):
         {"schedule": "linear", "label_smoothing": 0.1},
         {"optimizer": "adagrad", "learning_rate": 0.1},
         {"samples": "prefixes"},
+        {"attention": "linear"},
+        {"attention": "linear_causal", "samples": "positions"},
+        {"attention": "linear_official", "norm": "post"},
         {"crop": "random", "max_length": 3},
         {"crop": "all", "max_length": 3},
         {"attention_dropout": 0.3, "inner_dropout": 0.3, "blocks": 3, "heads": 4},
@@ -152,6 +155,12 @@ def test_every_option_trains(split, options):
     model = fit(split, **{"epochs": 6, **options})
     assert model.history_[-1]["loss"] < model.history_[0]["loss"]
     assert np.isfinite(model.scores([[1, 2], []])).all()
+
+
+@pytest.mark.parametrize("attention", ["linear", "linear_official"])
+def test_attention_that_looks_ahead_cannot_train_on_all_positions(split, attention):
+    with pytest.raises(er.ConfigError, match='samples "positions" need a causal model'):
+        fit(split, attention=attention, samples="positions")
 
 
 def test_equal_seeds_give_equal_bits_and_others_do_not(split):

@@ -163,8 +163,10 @@ class Recommender(Parametrized, Learned, ABC):
     def start(self, n: int = 1, *, keep_seen: bool = True) -> StreamState:
         """Return the state of people who have chosen nothing yet.
 
-        With `update` and ``recommend(state=...)`` it stands for histories that grow item by item:
-        the answers are those for the whole histories, at a cost that does not grow with them.
+        With `update` and ``recommend(state=...)`` it stands for histories that grow item by item.
+        The answers are those for the whole histories, at a cost that does not grow with them; of
+        items beyond ``max_length`` a state keeps what the model remembers, where a history would
+        be cut.
 
         Parameters
         ----------

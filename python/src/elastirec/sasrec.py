@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from elastirec._attention import STREAMS_NOT_BECAUSE
+from elastirec._attention import STREAMS_NOT_BECAUSE, Attention
 from elastirec._kinds import Deviation, Epsilon, Share, Size
 from elastirec._sequential import CausalRecommender
 
@@ -29,6 +29,11 @@ class SASRec(CausalRecommender):
         Share dropped of the embeddings and of the outputs of attention and feed-forward step.
     attention_dropout, inner_dropout : float, default=0.0
         Share dropped of the attention probabilities, and inside the feed-forward step.
+    attention : {"softmax", "linear", "linear_causal", "linear_official"}, default="softmax"
+        "linear" weighs items by cosines of mapped queries and keys (LinRec), both ways, so that
+        each prefix trains by itself; "linear_causal" looks back only, trains on all positions at
+        once and can stream; "linear_official" is "linear" as its authors' code computes it, where
+        padding takes part. The linear forms have no ``attention_dropout``.
     norm : {"pre", "post", "query"}, default="pre"
         Where layer norms stand: before each step, after each residual, or before the queries only
         as in the paper.
@@ -69,6 +74,7 @@ class SASRec(CausalRecommender):
     dropout: Share = 0.2
     attention_dropout: Share = 0.0
     inner_dropout: Share = 0.0
+    attention: Attention = "softmax"
     norm: Literal["pre", "post", "query"] = "pre"
     activation: Literal["gelu", "relu", "silu"] = "gelu"
     norm_epsilon: Epsilon = 1e-12
@@ -79,9 +85,10 @@ class SASRec(CausalRecommender):
     @classmethod
     def _outline(cls, configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         items, dim, inner = (configuration[name] for name in ("items", "dim", "inner_dim"))
+        padding = configuration.get("attention") == "linear_official"
         last = f"blocks.{configuration['blocks'] - 1}.feed_forward.expand.weight"
         return {
-            "item_embedding": (items, dim),
+            "item_embedding": (items + padding, dim),
             "position_embedding": (configuration["max_length"], dim),
             last: (inner, dim),
         }

@@ -20,7 +20,7 @@ FIXTURES = Path(__file__).resolve().parents[3] / "Tests" / "Fixtures"
 CASES = {
     f"{path.stem}/{case['name']}": case
     for path in sorted(FIXTURES.glob("*.json"))
-    if path.stem in {"bert4rec", "core", "mixer", "sasrec", "sasrec_plus"}
+    if path.stem in {"bert4rec", "core", "mixer", "sasrec", "sasrec_linear", "sasrec_plus"}
     for case in json.loads(path.read_text())["cases"]
 }
 TRACED = [name for name, case in CASES.items() if "trace" in case]

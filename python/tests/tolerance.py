@@ -10,3 +10,5 @@ LOSS = 1e-6
 # learning rate; the fixtures use a large epsilon to keep that in bounds.
 ONE_STEP = 2e-5
 THREE_STEPS = 5e-5
+# A stream adds up in another order than a whole history does.
+STREAM = 1e-5
