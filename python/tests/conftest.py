@@ -27,6 +27,7 @@ SIZES: dict[type[Recommender], dict[str, Any]] = {
         "max_length": 12,
         "learning_rate": 1e-2,
     },
+    er.LRURec: {**SMALL, "state_dim": 16},
     er.SASRecPlus: {"dim": 16, "blocks": 2, "max_length": 12, "learning_rate": 1e-2},
 }
 MODELS = list(SIZES)

@@ -14,7 +14,10 @@ from conftest import SIZES
 import elastirec as er
 from elastirec._base import Recommender
 
-STREAMING: dict[type[Recommender], dict[str, Any]] = {er.SASRec: {"attention": "linear_causal"}}
+STREAMING: dict[type[Recommender], dict[str, Any]] = {
+    er.SASRec: {"attention": "linear_causal"},
+    er.LRURec: {},
+}
 
 
 @pytest.fixture(scope="module", params=STREAMING)

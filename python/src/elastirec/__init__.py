@@ -29,6 +29,7 @@ from elastirec.errors import (
 )
 from elastirec.features import ItemFeatures
 from elastirec.interactions import Interactions
+from elastirec.lrurec import LRURec
 from elastirec.mixer import MLPMixer
 from elastirec.popularity import Popularity
 from elastirec.sasrec import SASRec
@@ -50,6 +51,7 @@ __all__ = [
     "Interactions",
     "InterruptedWarning",
     "ItemFeatures",
+    "LRURec",
     "LeakageWarning",
     "MLPMixer",
     "MissingExtraError",

@@ -25,7 +25,7 @@ from elastirec._network import Fitted, Network
 from elastirec.errors import ConfigError, DataError, ModelFileError
 
 if TYPE_CHECKING:
-    from elastirec._base import Recommender
+    from elastirec._model import Model
 
 FORMAT = 1
 _MALFORMED = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
@@ -33,7 +33,7 @@ _LEARNED = ("history_", "best_epoch_", "stopped_", "seed_")
 Tensors = dict[str, NDArray[Any]]
 
 
-def save(model: Recommender, path: str | os.PathLike[str]) -> None:
+def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model to ``path``: the file is there with all of it, or as it was before."""
     target = Path(path)
     data = to_bytes(model)
@@ -74,7 +74,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise ModelFileError(f"{os.fspath(path)}: {problem}") from None
 
 
-def to_bytes(model: Recommender) -> bytes:
+def to_bytes(model: Model) -> bytes:
     """Return a fitted model as the bytes of a file."""
     from safetensors.numpy import save as serialize
 
@@ -105,7 +105,7 @@ def to_bytes(model: Recommender) -> bytes:
     return bytes(serialize(tensors, metadata))
 
 
-def from_bytes(data: bytes) -> Recommender:
+def from_bytes(data: bytes) -> Model:
     """Return the model that the bytes of a file hold.
 
     Raises
@@ -113,7 +113,7 @@ def from_bytes(data: bytes) -> Recommender:
     ModelFileError
         If the bytes are damaged, contradict themselves or come from a newer version.
     """
-    from elastirec._base import MODELS
+    from elastirec._model import MODELS
 
     header, tensors = _read(data)
     try:
@@ -169,7 +169,7 @@ def _checksum(header: Mapping[str, Any], tensors: Tensors) -> str:
     return digest.hexdigest()
 
 
-def _state(kind: type[Recommender], header: Mapping[str, Any], tensors: Tensors) -> Fitted:
+def _state(kind: type[Model], header: Mapping[str, Any], tensors: Tensors) -> Fitted:
     """Return what was fitted, all of it checked."""
     items, users = (_ids(name, tensors[f"elastirec.{name}"]) for name in ("items", "users"))
     counts = tensors["elastirec.counts"]
@@ -240,7 +240,7 @@ def _require(condition: bool, problem: str) -> None:
         raise _wrong(problem)
 
 
-def _packed_params(model: Recommender) -> dict[str, Any]:
+def _packed_params(model: Model) -> dict[str, Any]:
     """Return the parameters as JSON can hold them; a tuple becomes {"tuple": [...]}."""
     packed: dict[str, Any] = {}
     for name, value in model.get_params().items():

@@ -11,7 +11,7 @@ import pytest
 import tolerance
 
 import elastirec  # noqa: F401  (defines the models)
-from elastirec._base import MODELS
+from elastirec._model import MODELS
 from elastirec._library import native
 from elastirec._network import Network
 from elastirec._sequential import SequentialRecommender
@@ -20,7 +20,8 @@ FIXTURES = Path(__file__).resolve().parents[3] / "Tests" / "Fixtures"
 CASES = {
     f"{path.stem}/{case['name']}": case
     for path in sorted(FIXTURES.glob("*.json"))
-    if path.stem in {"bert4rec", "core", "mixer", "sasrec", "sasrec_linear", "sasrec_plus"}
+    if path.stem
+    in {"bert4rec", "core", "lrurec", "mixer", "sasrec", "sasrec_linear", "sasrec_plus"}
     for case in json.loads(path.read_text())["cases"]
 }
 TRACED = [name for name, case in CASES.items() if "trace" in case]
