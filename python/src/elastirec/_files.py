@@ -17,10 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from elastirec._frames import objects
-from elastirec._ids import IdMap
+from elastirec._file_parts import (
+    Tensors,
+    check_rows,
+    pack_features,
+    pack_ids,
+    read_features,
+    read_ids,
+    require,
+    wrong,
+)
 from elastirec._network import Fitted, Network
 from elastirec.errors import ConfigError, DataError, ModelFileError
 
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 _MALFORMED = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
 _LEARNED = ("history_", "best_epoch_", "stopped_", "seed_")
-Tensors = dict[str, NDArray[Any]]
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
@@ -79,17 +85,21 @@ def to_bytes(model: Model) -> bytes:
     from safetensors.numpy import save as serialize
 
     state = model._state()
-    header = {
+    header: dict[str, Any] = {
         "class": type(model).__name__,
         "params": _packed_params(model),
         "configuration": state.network.configuration,
         "library": state.library,
         "learned": {name: getattr(model, name) for name in _LEARNED if hasattr(model, name)},
     }
+    features = state.network.features
+    if features:
+        header["features"] = [feature.name for feature in features]
     tensors: Tensors = {
         **state.network.parameters(),
-        "elastirec.items": _pack_ids(state.items),
-        "elastirec.users": _pack_ids(state.users),
+        **pack_features(features),
+        "elastirec.items": pack_ids(state.items),
+        "elastirec.users": pack_ids(state.users),
         "elastirec.history_items": state.histories[0],
         "elastirec.history_offsets": state.histories[1],
         "elastirec.counts": state.counts,
@@ -124,9 +134,9 @@ def from_bytes(data: bytes) -> Model:
     except ModelFileError:
         raise
     except _MALFORMED as problem:
-        raise _wrong(f"lacks {problem} or has it in a wrong form") from None
+        raise wrong(f"lacks {problem} or has it in a wrong form") from None
     except MemoryError:
-        raise _wrong("describes a model too large for this machine") from None
+        raise wrong("describes a model too large for this machine") from None
     model = kind(**params)
     model._set_state(state)
     for name, value in learned.items():
@@ -146,17 +156,17 @@ def _read(data: bytes) -> tuple[dict[str, Any], Tensors]:
         description = {} if text is None else json.loads(text)
         number, header = description.get("format"), description.get("model")
     except (SafetensorError, *_MALFORMED) as problem:
-        raise _wrong(f"is damaged or no model file: {problem}") from None
+        raise wrong(f"is damaged or no model file: {problem}") from None
     if not isinstance(number, int) or not isinstance(header, dict):
-        raise _wrong("is a safetensors file, but no model of elastirec")
+        raise wrong("is a safetensors file, but no model of elastirec")
     if number > FORMAT:
         writer = description.get("version", "a newer version")
-        raise _wrong(
+        raise wrong(
             f"has format {number}, written by elastirec {writer}; this version reads formats up to"
             f" {FORMAT}: upgrade elastirec"
         )
     if description.get("checksum") != _checksum(header, tensors):
-        raise _wrong("is damaged: its checksum differs")
+        raise wrong("is damaged: its checksum differs")
     return header, tensors
 
 
@@ -171,73 +181,31 @@ def _checksum(header: Mapping[str, Any], tensors: Tensors) -> str:
 
 def _state(kind: type[Model], header: Mapping[str, Any], tensors: Tensors) -> Fitted:
     """Return what was fitted, all of it checked."""
-    items, users = (_ids(name, tensors[f"elastirec.{name}"]) for name in ("items", "users"))
+    items, users = (read_ids(name, tensors[f"elastirec.{name}"]) for name in ("items", "users"))
     counts = tensors["elastirec.counts"]
-    _require(counts.dtype == np.int64 and counts.shape == (len(items),), "has wrong counts")
-    _require(not len(counts) or counts.min() >= 0, "has negative counts")
+    require(counts.dtype == np.int64 and counts.shape == (len(items),), "has wrong counts")
+    require(not len(counts) or counts.min() >= 0, "has negative counts")
     histories = tensors["elastirec.history_items"], tensors["elastirec.history_offsets"]
-    _check_rows(*histories, len(users), len(items))
+    check_rows("histories", *histories, len(users), len(items))
     fallback = tensors["elastirec.fallback"]
-    _require(fallback.shape == (len(items),), "has wrong scores for empty histories")
-    _require(bool(np.isfinite(fallback).all()), "has endless scores for empty histories")
+    require(fallback.shape == (len(items),), "has wrong scores for empty histories")
+    require(bool(np.isfinite(fallback).all()), "has endless scores for empty histories")
     weights = {name: w for name, w in tensors.items() if not name.startswith("elastirec.")}
-    _require(all(w.dtype == np.float32 for w in weights.values()), "has weights of a wrong type")
+    require(all(w.dtype == np.float32 for w in weights.values()), "has weights of a wrong type")
     configuration = header["configuration"]
-    _require(configuration["items"] == len(items), "counts its items in two ways")
+    require(configuration["items"] == len(items), "counts its items in two ways")
     for name, shape in kind._outline(configuration).items():
         # Checked before the library sets aside memory for what the configuration says.
-        _require(weights[name].shape == shape, f"has a wrong shape of {name}")
+        require(weights[name].shape == shape, f"has a wrong shape of {name}")
     try:
         network = Network(configuration)
-        _require(
-            network.shapes.keys() == weights.keys(), "has other weights than its kind of model"
-        )
+        require(network.shapes.keys() == weights.keys(), "has other weights than its kind of model")
         network.set_parameters(weights)
         network.set_fallback(fallback)
+        network.set_features(read_features(header, tensors, len(items)))
     except (ConfigError, DataError) as problem:
-        raise _wrong(f"does not fit together: {problem}") from None
+        raise wrong(f"does not fit together: {problem}") from None
     return Fitted(network, items, users, histories, counts, header["library"])
-
-
-def _check_rows(items: NDArray[Any], offsets: NDArray[Any], rows: int, width: int) -> None:
-    _require(items.dtype == np.int32 and items.ndim == 1, "has histories of a wrong type")
-    _require(offsets.dtype == np.int64 and offsets.shape == (rows + 1,), "has wrong offsets")
-    whole = offsets[0] == 0 and offsets[-1] == len(items)
-    _require(bool(whole) and bool((np.diff(offsets) >= 0).all()), "has wrong offsets")
-    inside = not len(items) or (items.min() >= 0 and items.max() < width)
-    _require(bool(inside), "has histories with items out of range")
-
-
-def _pack_ids(ids: IdMap) -> NDArray[Any]:
-    if not ids.are_strings:
-        return ids.values
-    text = json.dumps(ids.values.tolist(), ensure_ascii=False)
-    return np.frombuffer(text.encode(), dtype=np.uint8)
-
-
-def _ids(name: str, packed: NDArray[Any]) -> IdMap:
-    values = packed
-    if packed.dtype == np.uint8:
-        try:
-            texts = json.loads(packed.tobytes())
-        except ValueError:
-            raise _wrong(f"has {name} that are no text") from None
-        strings = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
-        _require(strings, f"has {name} that are no strings")
-        values = objects(texts)
-    kinds = "a list of integers or strings"
-    _require(values.ndim == 1 and values.dtype.kind in "iuO", f"has {name} that are not {kinds}")
-    _require(bool((values[1:] > values[:-1]).all()), f"has {name} out of order or twice")
-    return IdMap(values)
-
-
-def _wrong(problem: str) -> ModelFileError:
-    return ModelFileError(f"the model file {problem}")
-
-
-def _require(condition: bool, problem: str) -> None:
-    if not condition:
-        raise _wrong(problem)
 
 
 def _packed_params(model: Model) -> dict[str, Any]:

@@ -129,7 +129,8 @@ class Network:
                 if isinstance(feature, Categories):
                     native.model_set_feature_values(self.handle, number, feature.rows)
                 else:
-                    native.model_set_feature_vectors(self.handle, number, feature.values)
+                    vectors = np.ascontiguousarray(feature.values, dtype=np.float32)
+                    native.model_set_feature_vectors(self.handle, number, vectors)
 
     def copy(self) -> Network:
         """Return another model with the same weights."""

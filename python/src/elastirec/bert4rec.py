@@ -30,6 +30,7 @@ class BERT4Rec(SequentialRecommender):
     attention_dropout : float, default=0.2
         Share dropped of the attention probabilities.
     activation : {"gelu", "relu", "silu"}, default="gelu"
+        Of the feed-forward step; before the scores it is GELU always.
     norm_epsilon : float, default=1e-12
         Added to the variance in layer norms.
     initial_std : float, default=0.02

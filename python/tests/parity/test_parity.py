@@ -11,8 +11,8 @@ import pytest
 import tolerance
 
 import elastirec  # noqa: F401  (defines the models)
-from elastirec._model import MODELS
 from elastirec._library import native
+from elastirec._model import MODELS
 from elastirec._network import Network
 from elastirec._sequential import SequentialRecommender
 

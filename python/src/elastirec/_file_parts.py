@@ -1,0 +1,102 @@
+"""Parts of model files: ids and features as tensors, and back again with every doubt checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastirec._features import Categories, Feature, Vectors
+from elastirec._frames import objects
+from elastirec._ids import IdMap
+from elastirec.errors import ModelFileError
+
+Tensors = dict[str, NDArray[Any]]
+
+
+def pack_features(features: Sequence[Feature]) -> Tensors:
+    """Return features as tensors; their names go into the header."""
+    tensors: Tensors = {}
+    for number, feature in enumerate(features):
+        place = f"elastirec.features.{number}"
+        if isinstance(feature, Vectors):
+            tensors[f"{place}.vectors"] = feature.values
+        else:
+            tensors[f"{place}.vocabulary"] = pack_ids(feature.vocabulary)
+            tensors[f"{place}.values"], tensors[f"{place}.offsets"] = feature.rows
+    return tensors
+
+
+def read_features(header: Mapping[str, Any], tensors: Tensors, n_items: int) -> list[Feature]:
+    """Return the features that the configuration counts, all of them checked."""
+    features: list[Feature] = []
+    settings = header["configuration"].get("features", [])
+    for number, name in enumerate(header.get("features", [])):
+        require(isinstance(name, str), "names a feature by something else than text")
+        place = f"elastirec.features.{number}"
+        vectors = tensors.get(f"{place}.vectors")
+        if vectors is not None:
+            flat = vectors.dtype == np.float32 and vectors.shape[:-1] == (n_items,)
+            require(flat and bool(np.isfinite(vectors).all()), f"has wrong vectors {name!r}")
+            features.append(Vectors(name, vectors))
+        else:
+            vocabulary = read_ids(f"values of {name!r}", tensors[f"{place}.vocabulary"])
+            rows = tensors[f"{place}.values"], tensors[f"{place}.offsets"]
+            check_rows(f"values of {name!r}", *rows, n_items, len(vocabulary))
+            features.append(Categories(name, vocabulary, rows))
+    same = [feature.configuration for feature in features] == settings
+    require(same, "describes its features in two ways")
+    return features
+
+
+def check_rows(
+    what: str, items: NDArray[Any], offsets: NDArray[Any], rows: int, width: int
+) -> None:
+    """Refuse rows of numbers below ``width`` that are none; ``what`` says what they are."""
+    require(items.dtype == np.int32 and items.ndim == 1, f"has {what} of a wrong type")
+    right = offsets.dtype == np.int64 and offsets.shape == (rows + 1,)
+    require(right, f"has {what} with wrong offsets")
+    whole = offsets[0] == 0 and offsets[-1] == len(items)
+    ascending = bool(whole) and bool((np.diff(offsets) >= 0).all())
+    require(ascending, f"has {what} with wrong offsets")
+    inside = not len(items) or (items.min() >= 0 and items.max() < width)
+    require(bool(inside), f"has {what} out of range")
+
+
+def pack_ids(ids: IdMap) -> NDArray[Any]:
+    """Return ids as a tensor: integers, or the bytes of a list of strings in JSON."""
+    if not ids.are_strings:
+        return ids.values
+    text = json.dumps(ids.values.tolist(), ensure_ascii=False)
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def read_ids(name: str, packed: NDArray[Any]) -> IdMap:
+    """Return the ids that ``pack_ids`` packed; ``name`` says what they are."""
+    values = packed
+    if packed.dtype == np.uint8:
+        try:
+            texts = json.loads(packed.tobytes())
+        except ValueError:
+            raise wrong(f"has {name} that are no text") from None
+        strings = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+        require(strings, f"has {name} that are no strings")
+        values = objects(texts)
+    kinds = "a list of integers or strings"
+    require(values.ndim == 1 and values.dtype.kind in "iuO", f"has {name} that are not {kinds}")
+    require(bool((values[1:] > values[:-1]).all()), f"has {name} out of order or twice")
+    return IdMap(values)
+
+
+def wrong(problem: str) -> ModelFileError:
+    """Return the error about a file."""
+    return ModelFileError(f"the model file {problem}")
+
+
+def require(condition: bool, problem: str) -> None:
+    """Raise the error about a file unless a condition holds."""
+    if not condition:
+        raise wrong(problem)
