@@ -58,11 +58,13 @@ public struct Initializer {
 /// - Shapes: `[rows, inputs]` becomes `[rows, outputs]`.
 public struct Linear: Module {
   public let weight: Parameter  // [outputs, inputs]
-  public let bias: Parameter  // [outputs]
+  public let bias: Parameter?  // [outputs]
 
-  public init(_ inputs: Int, _ outputs: Int, using initializer: inout Initializer) {
+  public init(
+    _ inputs: Int, _ outputs: Int, hasBias: Bool = true, using initializer: inout Initializer
+  ) {
     weight = Parameter(shape: [outputs, inputs])
-    bias = Parameter(shape: [outputs])
+    bias = hasBias ? Parameter(shape: [outputs]) : nil
     initializer.normal(weight)
   }
 
@@ -70,13 +72,14 @@ public struct Linear: Module {
     _ x: Tensor, activation: Activation = .none, dropout: Float = 0, on pass: Pass
   ) -> Tensor {
     linear(
-      x, weight: weight.value, bias: bias.value, activation: activation, dropout: dropout, on: pass)
+      x, weight: weight.value, bias: bias?.value, activation: activation, dropout: dropout,
+      on: pass)
   }
 
   /// The same with only some of the outputs.
   public func callAsFunction(_ x: Tensor, outputs: Range<Int>, on pass: Pass) -> Tensor {
     linear(
-      x, weight: weight.value.block(rows: outputs), bias: bias.value.block(columns: outputs),
+      x, weight: weight.value.block(rows: outputs), bias: bias?.value.block(columns: outputs),
       on: pass)
   }
 }

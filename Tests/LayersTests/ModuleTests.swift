@@ -85,7 +85,7 @@ import _TestSupport
   @Test func someOutputsOfALinearLayerAreThoseOfAll() {
     var initializer = Initializer(seed: 3, deviation: 1)
     let layer = Linear(4, 6, using: &initializer)
-    layer.bias.set(randomFloats(6, seed: 42))
+    layer.bias?.set(randomFloats(6, seed: 42))
     let x = Tensor(randomFloats(12, seed: 43), shape: [3, 4])
     let all = layer(x, on: .inference)
     let some = layer(x, outputs: 2..<5, on: .inference)
