@@ -88,10 +88,13 @@ public struct PackedBatch {
   public let items: [Int32]
   /// History s owns tokens `offsets[s] ..< offsets[s + 1]`.
   public let offsets: [Int]
+  /// Whose history each is, for models that know people; -1 stands for somebody unknown.
+  public let users: [Int32]?
 
-  public init(items: [Int32], offsets: [Int]) {
+  public init(items: [Int32], offsets: [Int], users: [Int32]? = nil) {
     self.items = items
     self.offsets = offsets
+    self.users = users
   }
 
   public var count: Int { offsets.count - 1 }

@@ -10,6 +10,8 @@ enum ModelName: String, CaseIterable {
   case core
   case bert4rec
   case lrurec
+  case gru4rec
+  case nextitnet
   case popularity
 }
 
@@ -33,6 +35,8 @@ public func makeModel(json: Data) throws -> any Recommender {
   case .core: return try make(&fields, CORE.init)
   case .bert4rec: return try make(&fields, BERT4Rec.init)
   case .lrurec: return try make(&fields, LRURec.init)
+  case .gru4rec: return try make(&fields, GRU4Rec.init)
+  case .nextitnet: return try make(&fields, NextItNet.init)
   case .popularity:
     let items = try fields.integer("items", in: 1...Int(Int32.max))
     try fields.finish()

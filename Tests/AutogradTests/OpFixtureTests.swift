@@ -105,6 +105,16 @@ import _TestSupport
     }
   }
 
+  @Test(arguments: try Fixture.operations("causal_convolution"))
+  func causalConvolutionFollowsTheReference(_ c: OperationCase) throws {
+    let offsets = try c.input("offsets").indices.map { Int($0) }
+    let (kernel, dilation) = (Int(try c.number("kernel")), Int(try c.number("dilation")))
+    let taps = ConvolutionTaps(kernel: kernel, dilation: dilation, offsets: offsets)
+    try check(c, .products) { x, pass in
+      convolution(try x("x"), weight: try x("weight"), bias: try x("bias"), taps: taps, on: pass)
+    }
+  }
+
   @Test(arguments: try Fixture.operations("gather"))
   func gatherFollowsTheReference(_ c: OperationCase) throws {
     let rows = try c.input("rows").indices

@@ -18,8 +18,19 @@ import _TestSupport
 
   static let cases = [
     Case(json: #"{"model": "lrurec", "items": 11, "dim": 6, "state_dim": 5, "inner_dim": 7}"#),
+    Case(json: #"{"model": "lrurec", "items": 11, "dim": 4, "blocks": 0}"#, reach: 1),
+    Case(json: #"{"model": "gru4rec", "items": 11, "dim": 6, "hidden_dim": 5, "layers": 2}"#),
     Case(
-      json: #"{"model": "lrurec", "items": 11, "dim": 4, "state_dim": 17, "blocks": 0}"#, reach: 1),
+      json: #"{"model": "gru4rec", "items": 11, "dim": 4, "hidden_dim": 7, "form": "tensorflow"}"#),
+    // A kernel of two sees 1 + 1 + 2 positions with dilations 1 and 2.
+    Case(
+      json: #"{"model": "nextitnet", "items": 11, "dim": 6, "dilations": [1], "kernel": 2}"#,
+      reach: 4),
+    Case(
+      json: """
+        {"model": "nextitnet", "items": 11, "dim": 24, "dilations": [1, 2], "kernel": 2, \
+        "block": "bottleneck", "residual_weights": true, "output_activation": "none"}
+        """, reach: 4),
   ]
 
   private func model(_ json: String, _ more: String = "") throws -> any CausalModel {

@@ -12,8 +12,10 @@ import _TestSupport
   private static let files = [
     "bert4rec",
     "core",
+    "gru4rec",
     "lrurec",
     "mixer",
+    "nextitnet",
     "sasrec_linear",
     "sasrec_plus",
   ]

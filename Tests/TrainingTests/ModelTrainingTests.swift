@@ -16,10 +16,22 @@ import _TestSupport
     #"{"model": "sasrec_plus", "dim": 16, "blocks": 3"#,
     #"{"model": "core", "dim": 16, "inner_dim": 24, "blocks": 1, "temperature": 0.2"#,
     #"{"model": "bert4rec", "dim": 16, "inner_dim": 24, "blocks": 1"#,
+    #"{"model": "lrurec", "dim": 16, "state_dim": 24, "inner_dim": 24, "blocks": 1"#,
+    #"{"model": "gru4rec", "dim": 16, "hidden_dim": 24"#,
+    #"{"model": "gru4rec", "dim": 16, "hidden_dim": 24, "form": "tensorflow""#,
+    #"{"model": "nextitnet", "dim": 16, "dilations": [1, 2]"#,
+    deepNextItNet,
   ]
+
+  /// 32 blocks, which only train because their branches begin with the weight zero.
+  private static let deepNextItNet = """
+    {"model": "nextitnet", "dim": 16, "block": "bottleneck", "residual_weights": true, \
+    "dilations": \(Array(repeating: 1, count: 32))
+    """
 
   private static let noDropout: [String: String] = [
     "mixer": #""dropout": 0"#, "sasrec_plus": #""dropout": 0"#,
+    "lrurec": #""dropout": 0"#, "gru4rec": #""dropout": 0"#, "nextitnet": #""dropout": 0"#,
     "bert4rec": #""dropout": 0, "attention_dropout": 0"#,
     "core": """
     "dropout": 0, "attention_dropout": 0, "session_dropout": 0, "item_dropout": 0
