@@ -27,6 +27,9 @@ SIZES: dict[type[Recommender], dict[str, Any]] = {
         "max_length": 12,
         "learning_rate": 1e-2,
     },
+    er.GRU4Rec: {"dim": 16, "hidden_dim": 16, "max_length": 12, "learning_rate": 1e-2},
+    er.NextItNet: {"dim": 16, "dilations": (1, 2), "max_length": 12, "learning_rate": 1e-2},
+    er.NextItNetPlus: {"dim": 16, "dilations": (1, 2), "max_length": 12, "learning_rate": 1e-2},
     er.LRURec: {**SMALL, "state_dim": 16},
     er.SASRecPlus: {"dim": 16, "blocks": 2, "max_length": 12, "learning_rate": 1e-2},
 }

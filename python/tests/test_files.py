@@ -244,10 +244,12 @@ def test_no_model_sets_memory_aside_for_sizes_that_its_weights_do_not_have(any_m
     free = {"seed", "heads"}
     if not any(sizes.get("max_length") in w.shape for w in any_model.parameters().values()):
         free.add("max_length")
-    for name, value in sizes.items():
-        if name in free:
-            continue
-        header = {"configuration": {**configuration, name: value * factor}}
+    forged = {name: value * factor for name, value in sizes.items() if name not in free}
+    forged |= {name: value * 2 for name, value in configuration.items() if type(value) is list}
+    if "hidden" in configuration:
+        forged["hidden"] = [value * factor for value in configuration["hidden"]]
+    for name, value in forged.items():
+        header = {"configuration": {**configuration, name: value}}
         with pytest.raises(er.ModelFileError):
             _files.from_bytes(rewritten(good, header, {}))
 

@@ -17,6 +17,7 @@ from elastirec._base import Recommender
 STREAMING: dict[type[Recommender], dict[str, Any]] = {
     er.SASRec: {"attention": "linear_causal"},
     er.LRURec: {},
+    er.GRU4Rec: {},
 }
 
 

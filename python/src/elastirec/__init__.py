@@ -28,9 +28,11 @@ from elastirec.errors import (
     UnsupportedError,
 )
 from elastirec.features import ItemFeatures
+from elastirec.gru4rec import GRU4Rec
 from elastirec.interactions import Interactions
 from elastirec.lrurec import LRURec
 from elastirec.mixer import MLPMixer
+from elastirec.nextitnet import NextItNet, NextItNetPlus
 from elastirec.popularity import Popularity
 from elastirec.sasrec import SASRec
 from elastirec.sasrec_plus import SASRecPlus
@@ -47,6 +49,7 @@ __all__ = [
     "ElastirecWarning",
     "FailedModelWarning",
     "FeatureWarning",
+    "GRU4Rec",
     "Holdout",
     "Interactions",
     "InterruptedWarning",
@@ -56,6 +59,8 @@ __all__ = [
     "MLPMixer",
     "MissingExtraError",
     "ModelFileError",
+    "NextItNet",
+    "NextItNetPlus",
     "NotFittedError",
     "Popularity",
     "Report",
