@@ -72,7 +72,7 @@ func unwrap<Pointer>(_ pointer: Pointer?, _ name: String) throws -> Pointer {
 
 /// The histories behind a C struct, checked.
 func histories(
-  _ rows: UnsafePointer<elastirec_rows>?, itemCount: Int, name: String
+  _ rows: UnsafePointer<elastirec_rows>?, itemCount: Int, name: String, noun: String = "item"
 ) throws -> Histories {
   let rows = try unwrap(rows, name).pointee
   try require(rows.count >= 0 && rows.item_total >= 0, "\(name): a count is negative")
@@ -82,7 +82,7 @@ func histories(
   return try Histories(
     items: UnsafeBufferPointer(start: rows.items, count: Int(rows.item_total)),
     offsets: UnsafeBufferPointer(start: offsets, count: Int(rows.count) + 1), itemCount: itemCount,
-    name: name)
+    name: name, noun: noun)
 }
 
 /// The same for rows that may be absent and must be as many as the histories.

@@ -26,11 +26,12 @@ public struct Histories {
 
   /// Refers to a caller's arrays, which must stay while this value is used.
   ///
+  /// - Parameter noun: what messages call one of `items`.
   /// - Throws: `InvalidArgument` where offsets fall, leave the items, or an item is not in `0 ..<
   ///   itemCount`.
   public init(
     items: UnsafeBufferPointer<Int32>, offsets: UnsafeBufferPointer<Int64>, itemCount: Int,
-    name: String
+    name: String, noun: String = "item"
   ) throws(InvalidArgument) {
     try require(!offsets.isEmpty, "\(name): offsets are empty, expected one more than rows")
     var last = offsets[0]
@@ -42,7 +43,7 @@ public struct Histories {
     }
     try require(last <= items.count, "\(name): offsets end at \(last), beyond \(items.count) items")
     for i in Int(offsets[0])..<Int(last) where items[i] < 0 || items[i] >= itemCount {
-      throw InvalidArgument("\(name): item \(items[i]) is not in 0 ..< \(itemCount)")
+      throw InvalidArgument("\(name): \(noun) \(items[i]) is not in 0 ..< \(itemCount)")
     }
     self.items = items
     self.offsets = offsets

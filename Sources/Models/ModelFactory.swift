@@ -5,6 +5,8 @@ import Kernels
 /// The models that can be made by name.
 enum ModelName: String, CaseIterable {
   case sasrec
+  case sasrecf
+  case fdsa
   case mixer
   case sasrecPlus = "sasrec_plus"
   case core
@@ -30,6 +32,8 @@ public func makeModel(json: Data) throws -> any Recommender {
   var fields = try Fields(json: json, name: "the model's configuration")
   switch try fields.choice("model", default: ModelName.sasrec) {
   case .sasrec: return try make(&fields, SASRec.init)
+  case .sasrecf: return try make(&fields, SASRecF.init)
+  case .fdsa: return try make(&fields, FDSA.init)
   case .mixer: return try make(&fields, MLPMixer.init)
   case .sasrecPlus: return try make(&fields, SASRecPlus.init)
   case .core: return try make(&fields, CORE.init)

@@ -71,7 +71,7 @@ public struct SASRec: StreamingModel {
   public func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor {
     let input = input(batch)
     let x = blocks.encode(embed(input.batch, on: pass), input.batch, on: pass)
-    let states = input.tokens.map { gather(x, rows: $0, on: pass) } ?? x
+    let states = input.own(of: x, on: pass)
     return finalNorm?(states, on: pass) ?? states
   }
 
@@ -111,13 +111,9 @@ public struct SASRec: StreamingModel {
 
   /// Beyond `maximalLength` items, states keep all of them and the last position.
   public func advance(_ states: Matrix, by items: [Int32]) -> Tensor {
-    let counts = (0..<states.rows).map { states.pointer + $0 * states.stride }
-    let last = Float(maximalLength - 1)
-    let positions = counts.map { Int32(max(0, min($0[0], last))) }  // states are a caller's numbers
+    let positions = countItem(states, maximalLength: maximalLength)
     let x = embed(items: items, positions: positions, on: .inference)
-    for count in counts { count[0] = min(count[0] + 1, Float(maximalLength)) }
-    let sums = states.block(column: 1, rows: states.rows, columns: states.columns - 1)
-    let y = blocks.advance(sums, by: x, on: .inference)
+    let y = blocks.advance(states.columns(1..<states.columns), by: x, on: .inference)
     return finalNorm?(y, on: .inference) ?? y
   }
 

@@ -12,12 +12,14 @@ import _TestSupport
   private static let files = [
     "bert4rec",
     "core",
+    "fdsa",
     "gru4rec",
     "lrurec",
     "mixer",
     "nextitnet",
     "sasrec_linear",
     "sasrec_plus",
+    "sasrecf",
   ]
 
   private static func cases() throws -> [ReferenceCase] {

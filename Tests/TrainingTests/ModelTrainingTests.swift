@@ -12,6 +12,11 @@ import _TestSupport
   private static let items = 20
 
   private static let models = [
+    #"{"model": "sasrec", "dim": 16, "inner_dim": 24, "blocks": 1, "attention": "linear""#,
+    #"{"model": "sasrec", "dim": 16, "inner_dim": 24, "blocks": 1, "attention": "linear_causal""#,
+    #"{"model": "sasrec", "dim": 16, "inner_dim": 24, "blocks": 1, "attention": "linear_official""#,
+    #"{"model": "sasrecf", "dim": 16, "inner_dim": 24, "blocks": 1, \#(features)"#,
+    #"{"model": "fdsa", "dim": 16, "inner_dim": 24, "blocks": 1, \#(features)"#,
     #"{"model": "mixer", "dim": 16, "layers": 1, "token_dim": 12, "channel_dim": 24"#,
     #"{"model": "sasrec_plus", "dim": 16, "blocks": 3"#,
     #"{"model": "core", "dim": 16, "inner_dim": 24, "blocks": 1, "temperature": 0.2"#,
@@ -23,6 +28,10 @@ import _TestSupport
     deepNextItNet,
   ]
 
+  private static let features = """
+    "features": [{"kind": "categories", "values": 3}, {"kind": "vectors", "width": 2}]
+    """
+
   /// 32 blocks, which only train because their branches begin with the weight zero.
   private static let deepNextItNet = """
     {"model": "nextitnet", "dim": 16, "block": "bottleneck", "residual_weights": true, \
@@ -30,9 +39,11 @@ import _TestSupport
     """
 
   private static let noDropout: [String: String] = [
-    "mixer": #""dropout": 0"#, "sasrec_plus": #""dropout": 0"#,
+    "sasrec": #""dropout": 0"#, "mixer": #""dropout": 0"#, "sasrec_plus": #""dropout": 0"#,
     "lrurec": #""dropout": 0"#, "gru4rec": #""dropout": 0"#, "nextitnet": #""dropout": 0"#,
     "bert4rec": #""dropout": 0, "attention_dropout": 0"#,
+    "sasrecf": #""dropout": 0, "attention_dropout": 0"#,
+    "fdsa": #""dropout": 0, "attention_dropout": 0"#,
     "core": """
     "dropout": 0, "attention_dropout": 0, "session_dropout": 0, "item_dropout": 0
     """,
@@ -42,7 +53,15 @@ import _TestSupport
     let name = try #require(Self.noDropout.keys.first { text.contains("\"\($0)\"") })
     let rest = dropping ? "" : ", " + (Self.noDropout[name] ?? "")
     let json = "\(text)\(rest), \"items\": \(Self.items), \"max_length\": 8, \"seed\": 3}"
-    return try #require(try makeModel(json: Data(json.utf8)) as? any SequentialModel)
+    let model = try makeModel(json: Data(json.utf8))
+    if let features = (model as? any FeatureModel)?.features {
+      (features[0] as? CategoryFeature)?.set(
+        Histories((0..<Self.items).map { item in (0..<(item % 3)).map { Int32($0) } }))
+      try randomFloats(2 * Self.items, seed: 4).withUnsafeBufferPointer {
+        try (features[1] as? VectorFeature)?.set($0)
+      }
+    }
+    return try #require(model as? any SequentialModel)
   }
 
   private func options() -> TrainingOptions {

@@ -1,6 +1,7 @@
 public import Autograd
 import Foundation
 import Interactions
+import Layers
 public import Models
 public import Testing
 
@@ -14,9 +15,17 @@ public struct ReferenceCase: Decodable, Sendable, CustomTestStringConvertible {
     public let targets: [Int32]
   }
 
+  /// What is known about each item: some values, packed, or a vector.
+  public struct Feature: Decodable, Sendable {
+    public let values: [Int32]?
+    public let offsets: [Int]?
+    public let vectors: FixtureArray?
+  }
+
   public let name: String
   public let configuration: [String: FixtureSetting]
   public let parameters: [String: FixtureArray]
+  public let features: [Feature]?
   public let examples: Examples
   /// The states at `examples.rows`.
   public let hidden: FixtureArray
@@ -36,7 +45,25 @@ public struct ReferenceCase: Decodable, Sendable, CustomTestStringConvertible {
       throw FixtureError("\(name) is not trained by gradients")
     }
     try take(parameters, into: model, of: name)
+    if let features { try give(features, to: model) }
     return model
+  }
+
+  private func give(_ features: [Feature], to model: any SequentialModel) throws {
+    guard let model = model as? any FeatureModel, model.features.count == features.count else {
+      throw FixtureError("\(name) has other features")
+    }
+    for (own, feature) in zip(model.features, features) {
+      if let own = own as? CategoryFeature, let values = feature.values,
+        let offsets = feature.offsets
+      {
+        own.set(Histories(ModelCase.Rows(items: values, offsets: offsets).rows))
+      } else if let own = own as? VectorFeature, let vectors = feature.vectors {
+        try vectors.floats.withUnsafeBufferPointer { try own.set($0) }
+      } else {
+        throw FixtureError("\(name) has features of another kind")
+      }
+    }
   }
 
   /// The states at `examples.rows`.

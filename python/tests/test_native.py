@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -22,12 +23,22 @@ def model() -> Any:
     return _native.model_create(json.dumps({"model": "sasrec", "items": ITEMS, "dim": 8}))
 
 
+@pytest.fixture
+def featured() -> Any:
+    """A model of a feature of three values and one of vectors of two numbers."""
+    features = [{"kind": "categories", "values": 3}, {"kind": "vectors", "width": 2}]
+    configuration = {"model": "sasrecf", "items": ITEMS, "dim": 8, "features": features}
+    return _native.model_create(json.dumps(configuration))
+
+
 def rows(*lists: list[int]) -> tuple[np.ndarray, np.ndarray]:
     offsets = np.cumsum([0, *map(len, lists)])
     return np.array(list(chain(*lists)), np.int32), offsets.astype(np.int64)
 
 
 HISTORIES = rows([0, 1], [2], [3, 4, 0])
+VALUES = rows([2, 0], [], [1], [0], [1, 2])
+VECTORS = np.ones((ITEMS, 2), np.float32)
 
 
 def scores(dtype: Any = np.float32) -> np.ndarray:
@@ -99,6 +110,72 @@ def test_parameters_go_out_and_in(model: Any) -> None:
         _native.model_set_parameter(model, parameter["name"], values + 0.5)
         _native.model_get_parameter(model, parameter["name"], values)
         assert (values == 0.5).all(), parameter["name"]
+
+
+def test_features_reach_the_scores(featured: Any) -> None:
+    found = []
+    for set_features in (
+        lambda: None,
+        lambda: _native.model_set_feature_values(featured, 0, VALUES),
+        lambda: _native.model_set_feature_vectors(featured, 1, VECTORS),
+    ):
+        set_features()
+        found.append(scores())
+        _native.model_score(featured, HISTORIES, 1, found[-1])
+    assert (found[0] != found[1]).any()
+    assert (found[1] != found[2]).any()
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (
+            lambda m: _native.model_set_feature_values(m, 0, rows([3], [], [], [], [])),
+            "values: value 3 is not in 0 ..< 3",
+        ),
+        (
+            lambda m: _native.model_set_feature_values(m, 0, rows([0])),
+            "values has 1 rows for 5 items",
+        ),
+        (
+            lambda m: _native.model_set_feature_values(m, 1, VALUES),
+            "feature 1 has no values",
+        ),
+        (
+            lambda m: _native.model_set_feature_values(m, 2, VALUES),
+            "feature 2 is not in 0 ..< 2",
+        ),
+        (
+            lambda m: _native.model_set_feature_values(m, -1, VALUES),
+            "feature must be from 0",
+        ),
+        (
+            lambda m: _native.model_set_feature_vectors(m, 0, VECTORS),
+            "feature 0 has no vectors",
+        ),
+        (
+            lambda m: _native.model_set_feature_vectors(m, 1, VECTORS[0]),
+            "vectors must have 2 dimensions, got 1",
+        ),
+        (
+            lambda m: _native.model_set_feature_vectors(m, 1, VECTORS.reshape(2, ITEMS)),
+            "vectors must have a row for each of 5 items, got 2",
+        ),
+        (
+            lambda m: _native.model_set_feature_vectors(m, 1, np.ones((ITEMS, 3), np.float32)),
+            "vectors has 15 numbers, expected 5 x 2",
+        ),
+        (
+            lambda m: _native.model_set_feature_vectors(m, 1, VECTORS * np.float32(np.nan)),
+            "vectors hold NaN or infinity",
+        ),
+    ],
+)
+def test_wrong_features_are_a_value_error(
+    featured: Any, call: Callable[[Any], object], match: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(match)):
+        call(featured)
 
 
 def test_training_goes_epoch_by_epoch(model: Any) -> None:
@@ -225,6 +302,7 @@ def test_wrong_type_is_a_type_error(model: Any, call: Callable[[Any], object], m
         (lambda m: _native.model_create("\ud800"), "surrogates"),
         (lambda m: _native.trainer_create(m, '{"nope": 1}', HISTORIES), "nope"),
         (lambda m: _native.trainer_create(m, "{}", rows([ITEMS])), None),
+        (lambda m: _native.model_set_feature_values(m, 0, VALUES), "reads no features"),
     ],
 )
 def test_wrong_value_is_a_value_error(

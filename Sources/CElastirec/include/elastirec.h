@@ -77,6 +77,16 @@ elastirec_status elastirec_model_set_parameter(elastirec_model *model, const cha
 elastirec_status elastirec_model_set_fallback(elastirec_model *model, const float *scores,
                                               size_t count, elastirec_error *error);
 
+/* Sets what is known about the items, for models whose configuration has "features": the values of
+ * each item, a row of numbers below the feature's "values" for each item, or the vectors of all
+ * items, [items, "width"] finite numbers. Items have no values, and vectors are zero, until then. */
+elastirec_status elastirec_model_set_feature_values(elastirec_model *model, int32_t feature,
+                                                    const elastirec_rows *rows,
+                                                    elastirec_error *error);
+elastirec_status elastirec_model_set_feature_vectors(elastirec_model *model, int32_t feature,
+                                                     const float *vectors, size_t count,
+                                                     elastirec_error *error);
+
 /* Writes the scores of all items after each history, [histories.count, item count]. */
 elastirec_status elastirec_model_score(const elastirec_model *model,
                                        const elastirec_rows *histories, int32_t threads,

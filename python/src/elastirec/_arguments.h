@@ -102,12 +102,23 @@ static const Py_buffer *take(Buffers *buffers, PyObject *object, const char *nam
   return view;
 }
 
+static const Py_buffer *take_shaped(Buffers *buffers, PyObject *object, const char *name,
+                                    const Element *element, int flags, int dimensions) {
+  const Py_buffer *view = take(buffers, object, name, element, flags);
+  if (!view || view->ndim == dimensions) return view;
+  PyErr_Format(PyExc_ValueError, "%s must have %d dimension%s, got %d", name, dimensions,
+               dimensions == 1 ? "" : "s", view->ndim);
+  return NULL;
+}
+
 static const Py_buffer *take_vector(Buffers *buffers, PyObject *object, const char *name,
                                     const Element *element) {
-  const Py_buffer *view = take(buffers, object, name, element, 0);
-  if (!view || view->ndim == 1) return view;
-  PyErr_Format(PyExc_ValueError, "%s must have 1 dimension, got %d", name, view->ndim);
-  return NULL;
+  return take_shaped(buffers, object, name, element, 0, 1);
+}
+
+static const Py_buffer *take_matrix(Buffers *buffers, PyObject *object, const char *name,
+                                    const Element *element, int flags) {
+  return take_shaped(buffers, object, name, element, flags, 2);
 }
 
 /* Takes an array to fill of rows x columns entries, in any shape. columns is positive. */

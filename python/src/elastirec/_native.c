@@ -175,6 +175,44 @@ static PyObject *model_set_fallback(PyObject *module, PyObject *args) {
   return finish(&buffers, ok);
 }
 
+static PyObject *model_set_feature_values(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *feature_arg, *values_arg;
+  if (!PyArg_ParseTuple(args, "O!OO:model_set_feature_values", state_of(module)->model_type, &model,
+                        &feature_arg, &values_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  int32_t feature;
+  elastirec_rows values;
+  if (take_int32(feature_arg, "feature", 0, &feature) == 0 &&
+      take_rows(&buffers, values_arg, "values", &values) == 0)
+    CALL(ok, elastirec_model_set_feature_values, model->handle, feature, &values);
+  return finish(&buffers, ok);
+}
+
+static PyObject *model_set_feature_vectors(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *feature_arg, *vectors_arg;
+  if (!PyArg_ParseTuple(args, "O!OO:model_set_feature_vectors", state_of(module)->model_type,
+                        &model, &feature_arg, &vectors_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  int32_t feature;
+  const Py_buffer *vectors;
+  if (take_int32(feature_arg, "feature", 0, &feature) == 0 &&
+      (vectors = take_matrix(&buffers, vectors_arg, "vectors", &float32, 0))) {
+    if (vectors->shape[0] == model->item_count)
+      CALL(ok, elastirec_model_set_feature_vectors, model->handle, feature, vectors->buf,
+           (size_t)count_of(vectors));
+    else
+      PyErr_Format(PyExc_ValueError, "vectors must have a row for each of %lld items, got %zd",
+                   (long long)model->item_count, vectors->shape[0]);
+  }
+  return finish(&buffers, ok);
+}
+
 // MARK: - Scoring
 
 static PyObject *model_score(PyObject *module, PyObject *args) {
@@ -311,14 +349,6 @@ static PyObject *model_stream_size(PyObject *module, PyObject *args) {
   return ok ? PyLong_FromLongLong(size) : NULL;
 }
 
-/* Takes an array of shape (count, size). */
-static const Py_buffer *take_streams(Buffers *buffers, PyObject *object, int flags) {
-  const Py_buffer *view = take(buffers, object, "streams", &float32, flags);
-  if (!view || view->ndim == 2) return view;
-  PyErr_Format(PyExc_ValueError, "streams must have 2 dimensions, got %d", view->ndim);
-  return NULL;
-}
-
 static PyObject *model_stream_advance(PyObject *module, PyObject *args) {
   Model *model;
   PyObject *streams_arg, *items_arg, *thread_arg;
@@ -329,7 +359,7 @@ static PyObject *model_stream_advance(PyObject *module, PyObject *args) {
   Buffers buffers = {0};
   int32_t threads;
   const Py_buffer *streams, *items;
-  if ((streams = take_streams(&buffers, streams_arg, PyBUF_WRITABLE)) &&
+  if ((streams = take_matrix(&buffers, streams_arg, "streams", &float32, PyBUF_WRITABLE)) &&
       (items = take_vector(&buffers, items_arg, "items", &int32)) &&
       take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0) {
     if (count_of(items) == streams->shape[0])
@@ -356,7 +386,7 @@ static PyObject *model_stream_recommend(PyObject *module, PyObject *args) {
   const uint8_t *allowed;
   int32_t k, threads;
   const Py_buffer *streams, *items, *scores;
-  if ((streams = take_streams(&buffers, streams_arg, 0)) &&
+  if ((streams = take_matrix(&buffers, streams_arg, "streams", &float32, 0)) &&
       take_optional_rows(&buffers, excluded_arg, "excluded", streams->shape[0], &storage,
                          &excluded) == 0 &&
       take_allowed(&buffers, allowed_arg, model, &allowed) == 0 &&
@@ -446,6 +476,8 @@ static PyMethodDef methods[] = {
     {"model_get_parameter", model_get_parameter, METH_VARARGS, NULL},
     {"model_set_parameter", model_set_parameter, METH_VARARGS, NULL},
     {"model_set_fallback", model_set_fallback, METH_VARARGS, NULL},
+    {"model_set_feature_values", model_set_feature_values, METH_VARARGS, NULL},
+    {"model_set_feature_vectors", model_set_feature_vectors, METH_VARARGS, NULL},
     {"model_score", model_score, METH_VARARGS, NULL},
     {"model_recommend", model_recommend, METH_VARARGS, NULL},
     {"model_rank", model_rank, METH_VARARGS, NULL},
