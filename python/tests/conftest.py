@@ -30,6 +30,8 @@ SIZES: dict[type[Recommender], dict[str, Any]] = {
     er.GRU4Rec: {"dim": 16, "hidden_dim": 16, "max_length": 12, "learning_rate": 1e-2},
     er.NextItNet: {"dim": 16, "dilations": (1, 2), "max_length": 12, "learning_rate": 1e-2},
     er.NextItNetPlus: {"dim": 16, "dilations": (1, 2), "max_length": 12, "learning_rate": 1e-2},
+    er.SASRecF: SMALL,
+    er.FDSA: SMALL,
     er.LRURec: {**SMALL, "state_dim": 16},
     er.SASRecPlus: {"dim": 16, "blocks": 2, "max_length": 12, "learning_rate": 1e-2},
 }
@@ -54,8 +56,22 @@ def data() -> er.datasets.Dataset:
 
 
 @pytest.fixture(scope="session")
-def split(data: er.datasets.Dataset) -> er.Split:
-    return er.leave_one_out(data.log)
+def featured_log(data: er.datasets.Dataset) -> er.Interactions:
+    """The log of ``data``, whose items have vectors and one, several or no values."""
+    items = data.log.items_
+    table = {
+        "item": items,
+        "parity": items % 2,
+        "tags": [[f"t{item % 3}", f"t{item % 5}"][: item % 3] for item in items],
+    }
+    vectors = {"text": np.random.default_rng(0).normal(size=(len(items), 4))}
+    features = er.ItemFeatures(table, categorical=["parity", "tags"], vectors=vectors)
+    return er.Interactions(data.log.to_frame(), item_features=features)
+
+
+@pytest.fixture(scope="session")
+def split(featured_log: er.Interactions) -> er.Split:
+    return er.leave_one_out(featured_log)
 
 
 @pytest.fixture(scope="session")

@@ -152,7 +152,9 @@ def fitting_again_gives_equal_bits(model: Recommender, split: er.Split, folder: 
 
 @check
 def fitting_leaves_the_log_as_it_was(model: Recommender, split: er.Split, folder: Path) -> None:
-    log = er.Interactions({"user": [1, 1, 2, 2], "item": [3, 4, 4, 3]})
+    features = er.ItemFeatures({"item": [3, 4], "kind": [1, 2]}, categorical=["kind"])
+    rows = {"user": [1, 1, 2, 2], "item": [3, 4, 4, 3]}
+    log = er.Interactions(rows, item_features=features)
     before = pickle.dumps(log)
     type(model)(**{**model.get_params(), **_one_epoch(model)}).fit(log, progress=False)
     assert pickle.dumps(log) == before

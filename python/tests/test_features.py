@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from copy import copy
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from conftest import SIZES
+from test_files import rewritten
 
 import elastirec as er
+from elastirec import _files
 from elastirec._features import Categories
 
 ITEMS = {"item": ["tea", "milk"], "kind": ["leaf", None]}
@@ -165,3 +169,117 @@ class TestLogs:
         again = pickle.loads(pickle.dumps(log))
         assert values(again.item_features, "kind") == {"milk": [], "tea": ["leaf"]}
         assert er.leave_one_out(log).train.item_features is features
+
+
+FEATURED = [er.SASRecF, er.FDSA]
+
+
+def fit(kind, log, **options):
+    return kind(**{**SIZES[kind], "epochs": 2, **options}).fit(log, progress=False)
+
+
+@pytest.mark.parametrize("kind", FEATURED)
+class TestModels:
+    def test_all_features_of_the_log_are_read(self, kind, featured_log):
+        shapes = {name: w.shape for name, w in fit(kind, featured_log).parameters().items()}
+        assert shapes["features.0.embedding"] == (2, 16)
+        assert shapes["features.1.embedding"] == (5, 16)
+        assert shapes["features.2.map.weight"] == (16, 4)
+
+    def test_some_may_be_named_in_any_order(self, kind, featured_log):
+        shapes = {
+            name: w.shape
+            for name, w in fit(kind, featured_log, features=["text", "parity"]).parameters().items()
+        }
+        assert shapes["features.0.map.weight"] == (16, 4)
+        assert shapes["features.1.embedding"] == (2, 16)
+        assert not any(name.startswith("features.2") for name in shapes)
+
+    def test_they_change_the_scores(self, kind, featured_log):
+        model = fit(kind, featured_log, features=["tags"])
+        weights = model.parameters()
+        changed = model.set_parameters(
+            {"features.0.embedding": np.roll(weights["features.0.embedding"], 1, axis=0)}
+        )
+        # Items 0 and 15 have no tags: 0 % 3 == 15 % 3 == 0.
+        before = fit(kind, featured_log, features=["tags"])
+        tagged, bare = [[1]], [[15]]
+        assert not np.array_equal(changed.scores(tagged), before.scores(tagged))
+        np.testing.assert_array_equal(changed.scores(bare), before.scores(bare))
+
+    def test_they_come_back_from_files_and_pickles(self, kind, featured_log, tmp_path):
+        model = fit(kind, featured_log)
+        model.save(tmp_path / "model")
+        for again in (er.load(tmp_path / "model"), pickle.loads(pickle.dumps(model)), copy(model)):
+            np.testing.assert_array_equal(again.scores([[1, 2], [5]]), model.scores([[1, 2], [5]]))
+            names = [feature.name for feature in again._fitted.network.features]
+            assert names == ["parity", "tags", "text"]
+            words = again._fitted.network.features[1].vocabulary.values.tolist()
+            assert words == ["t0", "t1", "t2", "t3", "t4"]
+            assert again.get_params() == model.get_params()
+
+    def test_a_log_without_features_is_refused(self, kind, data):
+        none = er.ItemFeatures({"item": data.log.items_})
+        bare = er.Interactions(data.log.to_frame(), item_features=none)
+        for log in (data.log, bare):
+            with pytest.raises(er.DataError, match=f"{kind.__name__} needs a log with item feat"):
+                fit(kind, log)
+
+    @pytest.mark.parametrize(
+        ("names", "problem"),
+        [
+            (["tag"], "features must be some of 'parity', 'tags', 'text'; .* did you mean 'tags'"),
+            ([], "features must be a list of distinct names"),
+            ("tags", "features must be a list of distinct names"),
+            (["tags", "tags"], "features must be a list of distinct names"),
+        ],
+    )
+    def test_names_of_features_are_checked(self, kind, featured_log, names, problem):
+        with pytest.raises(er.ConfigError, match=problem):
+            fit(kind, featured_log, features=names)
+
+    def test_a_log_whose_items_lack_all_values_is_refused(self, kind, data):
+        items = data.log.items_
+        features = er.ItemFeatures({"item": items, "kind": [None] * 30}, categorical=["kind"])
+        bare = er.Interactions(data.log.to_frame(), item_features=features)
+        with pytest.raises(er.DataError, match="'kind' has no value for any item of the log"):
+            fit(kind, bare)
+
+    def test_warm_start_needs_the_same_categories(self, kind, featured_log, data):
+        model = fit(kind, featured_log, features=["parity"], warm_start=True)
+        table = {"item": data.log.items_, "parity": data.log.items_ % 2 + 1}
+        features = er.ItemFeatures(table, categorical=["parity"])
+        other = er.Interactions(data.log.to_frame(), item_features=features)
+        with pytest.raises(er.DataError, match="warm_start needs the values of feature 'parity'"):
+            model.fit(other, progress=False)
+        with pytest.raises(er.ConfigError, match="warm_start cannot change features"):
+            model.set_params(features=["text"]).fit(featured_log, progress=False)
+        model.set_params(features=["parity"]).fit(featured_log, progress=False)
+        assert len(model.history_) == 4
+
+    @pytest.mark.parametrize(
+        "forged",
+        [
+            {"elastirec.features.0.vocabulary": np.array([0])},
+            {"elastirec.features.0.vocabulary": np.array([1, 0])},
+            {"elastirec.features.0.values": np.full(30, 2, np.int32)},
+            {"elastirec.features.0.values": np.full(30, -1, np.int32)},
+            {"elastirec.features.0.values": None},
+            {"elastirec.features.0.offsets": np.arange(30)},
+            {"elastirec.features.2.vectors": np.ones((30, 5), np.float32)},
+            {"elastirec.features.2.vectors": np.ones((29, 4), np.float32)},
+            {"elastirec.features.2.vectors": np.full((30, 4), np.nan, np.float32)},
+            {"elastirec.features.2.vectors": None},
+        ],
+        ids=str,
+    )
+    def test_forged_features_are_refused(self, kind, featured_log, forged):
+        good = _files.to_bytes(fit(kind, featured_log))
+        with pytest.raises(er.ModelFileError):
+            _files.from_bytes(rewritten(good, {}, forged))
+
+    @pytest.mark.parametrize("names", [["parity"], ["parity", "tags", 3], None, "abc"], ids=str)
+    def test_forged_names_of_features_are_refused(self, kind, featured_log, names):
+        good = _files.to_bytes(fit(kind, featured_log))
+        with pytest.raises(er.ModelFileError):
+            _files.from_bytes(rewritten(good, {"features": names}, {}))

@@ -9,6 +9,7 @@ import pytest
 from conftest import SIZES, SMALL, TRAINED
 
 import elastirec as er
+from elastirec._featured import FeaturedRecommender
 from elastirec._library import native
 from elastirec._network import Network
 from elastirec._sequential import CausalRecommender, SequentialRecommender
@@ -24,10 +25,16 @@ def described(network: Network) -> dict[str, object]:
     return {name: value for name, value in configuration.items() if name not in {"items", "seed"}}
 
 
+def features(kind: type[SequentialRecommender]) -> dict[str, object]:
+    """What the library must know of features besides the parameters."""
+    some = [{"kind": "categories", "values": 2}, {"kind": "vectors", "width": 3}]
+    return {"features": some} if issubclass(kind, FeaturedRecommender) else {}
+
+
 @pytest.mark.parametrize("kind", TRAINED)
 def test_the_library_has_the_same_settings_and_defaults(kind):
     ours = {"model": kind._model, **kind()._configuration()}
-    theirs = described(Network({"model": kind._model, "items": 3}))
+    theirs = described(Network({"model": kind._model, "items": 3, **features(kind)}))
     if kind is er.NextItNetPlus:
         assert ours.pop("residual_weights")
     for name, value in ours.items():
@@ -37,7 +44,8 @@ def test_the_library_has_the_same_settings_and_defaults(kind):
 
 @pytest.mark.parametrize("kind", TRAINED)
 def test_every_setting_of_the_library_can_be_given(kind):
-    network = Network({"model": kind._model, "items": 3, **kind(**SIZES[kind])._configuration()})
+    ours = {**kind(**SIZES[kind])._configuration(), **features(kind)}
+    network = Network({"model": kind._model, "items": 3, **ours})
     assert described(network).keys() <= kind._parameters.keys() | {"model", "residual_weights"}
 
 

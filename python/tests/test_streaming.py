@@ -16,6 +16,8 @@ from elastirec._base import Recommender
 
 STREAMING: dict[type[Recommender], dict[str, Any]] = {
     er.SASRec: {"attention": "linear_causal"},
+    er.SASRecF: {"attention": "linear_causal"},
+    er.FDSA: {"attention": "linear_causal"},
     er.LRURec: {},
     er.GRU4Rec: {},
 }

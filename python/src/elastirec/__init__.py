@@ -27,6 +27,7 @@ from elastirec.errors import (
     UnknownItemWarning,
     UnsupportedError,
 )
+from elastirec.fdsa import FDSA
 from elastirec.features import ItemFeatures
 from elastirec.gru4rec import GRU4Rec
 from elastirec.interactions import Interactions
@@ -36,10 +37,12 @@ from elastirec.nextitnet import NextItNet, NextItNetPlus
 from elastirec.popularity import Popularity
 from elastirec.sasrec import SASRec
 from elastirec.sasrec_plus import SASRecPlus
+from elastirec.sasrecf import SASRecF
 from elastirec.splits import Holdout, Split, leave_one_out, split_at_time, split_sequences
 
 __all__ = [
     "CORE",
+    "FDSA",
     "BERT4Rec",
     "Comparison",
     "ConcurrentFitError",
@@ -65,6 +68,7 @@ __all__ = [
     "Popularity",
     "Report",
     "SASRec",
+    "SASRecF",
     "SASRecPlus",
     "SampledMetricWarning",
     "Split",

@@ -33,9 +33,10 @@ def pack_features(features: Sequence[Feature]) -> Tensors:
 def read_features(header: Mapping[str, Any], tensors: Tensors, n_items: int) -> list[Feature]:
     """Return the features that the configuration counts, all of them checked."""
     features: list[Feature] = []
-    settings = header["configuration"].get("features", [])
-    for number, name in enumerate(header.get("features", [])):
-        require(isinstance(name, str), "names a feature by something else than text")
+    settings, names = header["configuration"].get("features", []), header.get("features", [])
+    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    require(texts, "names features by something else than a list of text")
+    for number, name in enumerate(names):
         place = f"elastirec.features.{number}"
         vectors = tensors.get(f"{place}.vectors")
         if vectors is not None:

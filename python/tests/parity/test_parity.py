@@ -11,6 +11,8 @@ import pytest
 import tolerance
 
 import elastirec  # noqa: F401  (defines the models)
+from elastirec._features import Categories, Feature, Vectors
+from elastirec._ids import IdMap
 from elastirec._library import native
 from elastirec._model import MODELS
 from elastirec._network import Network
@@ -41,6 +43,18 @@ def rows(packed: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(packed["items"], dtype=np.int32), np.array(packed["offsets"], dtype=np.int64)
 
 
+def features(case: dict[str, Any]) -> list[Feature]:
+    found: list[Feature] = []
+    settings = case["configuration"].get("features", [])
+    for number, (setting, given) in enumerate(zip(settings, case.get("features", []), strict=True)):
+        if setting["kind"] == "categories":
+            values = np.array(given["values"], dtype=np.int32), np.array(given["offsets"])
+            found.append(Categories(str(number), IdMap(np.arange(setting["values"])), values))
+        else:
+            found.append(Vectors(str(number), array(given["vectors"]).astype(np.float32)))
+    return found
+
+
 def assert_close(found: np.ndarray, expected: np.ndarray, allowed: float) -> None:
     assert found.shape == expected.shape
     scale = max(np.abs(expected).max(), 1e-3)
@@ -54,6 +68,7 @@ class Reference:
         self.case = case
         self.network = Network(case["configuration"])
         self.network.set_parameters({n: array(w) for n, w in case["parameters"].items()})
+        self.network.set_features(features(case))
         self.histories = rows(case["histories"])
 
     def train(self, epochs: int) -> list[float]:
