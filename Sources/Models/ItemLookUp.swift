@@ -7,8 +7,8 @@ import Autograd
 func lookUp(
   _ items: [Int32], in table: Tensor, trained: Int, scale: Float = 1, on pass: Pass
 ) -> Tensor {
+  if table.rows == trained { return gather(table, rows: items, scale: scale, on: pass) }
   let own = items.indices.filter { items[$0] < trained }.map { Int32($0) }
-  if own.count == items.count { return gather(table, rows: items, scale: scale, on: pass) }
   let x = gather(table, rows: own.map { items[Int($0)] }, scale: scale, on: pass)
   let others = gather(table.stopGradient(), rows: items, scale: scale, on: pass)
   for row in own {
