@@ -110,15 +110,17 @@ public struct PackedGRU {
     }
   }
 
-  /// Finds the gradients of `forward` from zero states. Overwrites the gates.
+  /// Finds the gradients of `forward`, none with respect to its first states. Overwrites the gates.
   ///
-  /// - Parameter weightBeta: 0 where `dWeight` is written, 1 where it is added to.
+  /// - Parameters:
+  ///   - states: what the states were at first; zeros where nil.
+  ///   - weightBeta: 0 where `dWeight` is written, 1 where it is added to.
   /// - Shapes: as in `forward`; `dx` is as x, `dh` as h, `dWeight` as the weight.
   public func backward(
-    weight: Matrix, h: Matrix, gates: Matrix, dh: Matrix, into dx: Matrix, dWeight: Matrix?,
-    weightBeta: Float
+    weight: Matrix, states: Matrix? = nil, h: Matrix, gates: Matrix, dh: Matrix, into dx: Matrix,
+    dWeight: Matrix?, weightBeta: Float
   ) {
-    let before = self.before(h)
+    let before = self.before(h, states)
     let carried = Buffer(count: order.count * width)
     loops.fill(carried.pointer, count: carried.count, value: 0)
     let products = Buffer(count: order.count * 3 * width)
@@ -196,11 +198,16 @@ public struct PackedGRU {
       weight.block(rows: gateColumns, columns: width), into: dState, beta: 1)
   }
 
-  /// The state before each token: the row before, or zeros at the beginning of a history.
-  private func before(_ h: Matrix) -> Matrix {
+  /// The state before each token: the row before, or what it was at first.
+  private func before(_ h: Matrix, _ states: Matrix?) -> Matrix {
     let result = Matrix(Buffer(count: h.rows * width), rows: h.rows, columns: width)
     for s in order where offsets[s + 1] > offsets[s] {
-      loops.fill(result.pointer + offsets[s] * width, count: width, value: 0)
+      let first = result.pointer + offsets[s] * width
+      if let states {
+        first.update(from: states.pointer + s * states.stride, count: width)
+      } else {
+        first.update(repeating: 0, count: width)
+      }
       for row in (offsets[s] + 1)..<offsets[s + 1] {
         (result.pointer + row * width).update(
           from: h.pointer + (row - 1) * h.stride, count: width)

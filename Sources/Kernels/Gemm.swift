@@ -89,6 +89,15 @@ public func gemm(
 }
 
 extension Matrix {
+  /// The same numbers without gaps in memory of their own.
+  public func copy() -> Matrix {
+    let result = Matrix(Buffer(count: rows * columns), rows: rows, columns: columns)
+    for r in 0..<rows {
+      (result.pointer + r * columns).update(from: pointer + r * stride, count: columns)
+    }
+    return result
+  }
+
   public func zero() {
     if isContiguous { return pointer.update(repeating: 0, count: rows * columns) }
     for r in 0..<rows { (pointer + r * stride).update(repeating: 0, count: columns) }

@@ -38,11 +38,9 @@ public struct GatedRecurrence: Module {
   /// Advances each state by one input.
   ///
   /// - Shapes: `x` is `[people, inputs]`, `states` and the result are `[people, width]`.
-  public func advance(_ states: Matrix, by x: Tensor) -> Tensor {
-    let h = Tensor(shape: [x.rows, width])
-    PackedGRU(form, width: width, offsets: Array(0...x.rows)).forward(
-      input(x, on: .inference).matrix, weight: recurrent.weight.value.matrix, states: states,
-      into: h.matrix, gates: nil)
-    return h
+  public func advance(_ states: Matrix, by x: Tensor, on pass: Pass) -> Tensor {
+    gatedRecurrence(
+      input(x, on: pass), weight: recurrent.weight.value, form: form, offsets: Array(0...x.rows),
+      states: states, on: pass)
   }
 }

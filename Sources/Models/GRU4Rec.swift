@@ -8,7 +8,7 @@ import Layers
 /// Hidasi et al., "Session-based Recommendations with Recurrent Neural Networks", ICLR 2016. Its two
 /// forms are those of RecBole and of the baseline of NextItNet's authors, which differ in the unit
 /// and in the table that scores.
-public struct GRU4Rec: StreamingModel {
+public struct GRU4Rec: SessionModel {
   public struct Configuration: Sendable {
     public var items: Int
     /// The width of the embeddings.
@@ -83,22 +83,27 @@ public struct GRU4Rec: StreamingModel {
 
   public var stateSize: Int? { configuration.layers * configuration.hiddenDim }
 
-  public func advance(_ states: Matrix, by items: [Int32]) -> Tensor {
-    var x = gather(itemEmbedding.value, rows: items, on: .inference)
+  public func advance(_ states: Matrix, by items: [Int32], on pass: Pass) -> Tensor {
     let width = configuration.hiddenDim
+    var x = embed(items, on: pass)
     for (i, layer) in layers.enumerated() {
-      x = layer.advance(states.block(column: i * width, rows: states.rows, columns: width), by: x)
+      let own = states.block(column: i * width, rows: states.rows, columns: width)
+      x = dropout(
+        layer.advance(own, by: x, on: pass), probability: configuration.outputDropout, on: pass)
     }
-    return map?(x, on: .inference) ?? x
+    return map?(x, on: pass) ?? x
+  }
+
+  private func embed(_ items: [Int32], on pass: Pass) -> Tensor {
+    dropout(
+      gather(itemEmbedding.value, rows: items, on: pass), probability: configuration.dropout,
+      on: pass)
   }
 
   /// - Shapes: the result is `[tokens, hiddenDim]`.
   private func states(_ batch: PackedBatch, on pass: Pass) -> Tensor {
-    let c = configuration
-    let x = dropout(
-      gather(itemEmbedding.value, rows: batch.items, on: pass), probability: c.dropout, on: pass)
-    return layers.reduce(x) { x, layer in
-      dropout(layer(x, batch, on: pass), probability: c.outputDropout, on: pass)
+    layers.reduce(embed(batch.items, on: pass)) { x, layer in
+      dropout(layer(x, batch, on: pass), probability: configuration.outputDropout, on: pass)
     }
   }
 

@@ -119,6 +119,18 @@ public protocol StreamingModel: CausalModel {
   func advance(_ states: Matrix, by items: [Int32]) -> Tensor
 }
 
+/// A streaming model that can train item by item.
+public protocol SessionModel: StreamingModel {
+  /// What `advance` gives, recorded; no gradient flows into the states from before.
+  func advance(_ states: Matrix, by items: [Int32], on pass: Pass) -> Tensor
+}
+
+extension SessionModel {
+  public func advance(_ states: Matrix, by items: [Int32]) -> Tensor {
+    advance(states, by: items, on: .inference)
+  }
+}
+
 extension SequentialModel {
   public var isCausal: Bool { false }
   public var groupTokens: Int { 512 }

@@ -7,6 +7,8 @@ struct Sample {
   let window: Window
   /// Places of `window.items` from its begin; for cloze.
   var hidden: [Int] = []
+  /// For sessions.
+  var turn: ParallelSessions.Turn?
   /// Items that the model reads, with those that it pads.
   let tokens: Int
   /// Pairs of a state and a target.
@@ -19,6 +21,8 @@ struct Examples {
   /// The token whose state predicts each target; nil where every state predicts one.
   let rows: [Int32]?
   let targets: [Int32]
+  /// For sessions.
+  let turns: [ParallelSessions.Turn]
 }
 
 /// Makes what a model trains on from histories.
@@ -27,12 +31,14 @@ struct Sampling {
     case positions(any CausalModel, targets: Int)
     case prefixes
     case cloze(any MaskedModel, maskRatio: Double, lastRatio: Double)
+    case sessions(ParallelSessions)
   }
 
   private let kind: Kind
   private let model: any SequentialModel
   private let histories: Histories
   private let crop: Crop
+  private let batchSize: Int
 
   /// - Throws: `InvalidArgument` where the model cannot train on such samples.
   init(_ options: TrainingOptions, model: any SequentialModel, histories: Histories)
@@ -41,6 +47,7 @@ struct Sampling {
     self.model = model
     self.histories = histories
     crop = options.crop
+    batchSize = options.batchSize
     let causal = model.isCausal ? model as? any CausalModel : nil
     let masked = model as? any MaskedModel
     func positions(_ model: any CausalModel) -> Kind { .positions(model, targets: options.targets) }
@@ -56,28 +63,52 @@ struct Sampling {
         "samples \"positions\" need a causal model, and this one's states see what follows them")
     case (.cloze, _, nil):
       throw InvalidArgument("samples \"cloze\" need a model that fills gaps")
+    case (.sessions, _, _):
+      guard let model = model as? any SessionModel, let size = model.stateSize else {
+        throw InvalidArgument("samples \"sessions\" need a model that trains item by item")
+      }
+      let slots = min(options.batchSize, histories.count)
+      kind = .sessions(ParallelSessions(model: model, stateSize: size, slots: slots))
     }
     if case .positions = kind { return }
     try require(options.targets == 1, "targets above 1 need samples \"positions\"")
   }
 
-  /// The windows of one epoch.
-  func windows(using generator: inout CounterGenerator) -> [Window] {
+  /// Whether the targets of a batch are each other's negatives.
+  var sharesTargets: Bool {
+    if case .sessions = kind { return true }
+    return false
+  }
+
+  /// The windows of each step of one epoch.
+  func epoch(using generator: inout CounterGenerator) -> [ArraySlice<Window>] {
+    var windows: [Window]
     switch kind {
     case .positions:
-      return histories.windows(
+      windows = histories.windows(
         crop: crop, maximalLength: model.maximalLength, using: &generator)
-    case .prefixes: return histories.prefixes(maximalLength: model.maximalLength)
+    case .prefixes: windows = histories.prefixes(maximalLength: model.maximalLength)
     // The mask of a recommendation stands beside the newest items, so training has one more.
-    case .cloze: return histories.whole(maximalLength: model.maximalLength + 1)
+    case .cloze: windows = histories.whole(maximalLength: model.maximalLength + 1)
+    case .sessions(let sessions):
+      sessions.begin((0..<histories.count).map(histories.range).shuffled(using: &generator))
+      return sessions.steps.map { $0.map(\.window)[...] }
+    }
+    windows.shuffle(using: &generator)
+    return stride(from: 0, to: windows.count, by: batchSize).map {
+      windows[$0..<min($0 + batchSize, windows.count)]
     }
   }
 
-  /// The samples of one step.
-  func samples(of windows: some Sequence<Window>, using generator: inout CounterGenerator)
-    -> [Sample]
-  {
+  /// The samples of one step of an epoch.
+  func samples(
+    of windows: ArraySlice<Window>, step: Int, using generator: inout CounterGenerator
+  ) -> [Sample] {
     switch kind {
+    case .sessions(let sessions):
+      return sessions.steps[step].map {
+        Sample(window: $0.window, turn: $0, tokens: 1, positions: 1)
+      }
     case .positions(_, let targets):
       return windows.map { window in
         let n = window.tokens
@@ -129,7 +160,7 @@ struct Sampling {
           rows = (rows ?? []) + next.map { _ in Int32(first + t - 1) }
           targets += next
         }
-      case .prefixes:
+      case .prefixes, .sessions:
         items += row.dropLast()
         targets.append(row[row.count - 1])
       case .cloze(let model, _, _):
@@ -143,7 +174,8 @@ struct Sampling {
       offsets.append(items.count)
     }
     return Examples(
-      batch: PackedBatch(items: items, offsets: offsets), rows: rows, targets: targets)
+      batch: PackedBatch(items: items, offsets: offsets), rows: rows, targets: targets,
+      turns: samples.compactMap(\.turn))
   }
 
   /// The states that predict the targets of `examples`.
@@ -153,6 +185,8 @@ struct Sampling {
     case .positions(let model, _): states = model.encode(examples.batch, on: pass)
     case .prefixes: return model.encodeLast(examples.batch, on: pass)
     case .cloze(let model, _, _): states = model.encodeMasked(examples.batch, on: pass)
+    case .sessions(let sessions):
+      return sessions.encode(examples.batch.items, examples.turns, on: pass)
     }
     return examples.rows.map { gather(states, rows: $0, on: pass) } ?? states
   }

@@ -42,7 +42,7 @@ public final class Trainer {
   private var epoch = 0
   private var step = 0
   private var totalSteps = 0
-  private var windows: [Window] = []
+  private var batches: [ArraySlice<Window>] = []
   private var tokens = 0
   private var lossSum = 0.0
   private var pending: Step?
@@ -77,7 +77,7 @@ public final class Trainer {
     }
   }
 
-  private var steps: Int { (windows.count + options.batchSize - 1) / options.batchSize }
+  private var steps: Int { batches.count }
 
   /// Trains until the epoch is over or `seconds` have passed; a step that takes longer is left in
   /// its middle, for the next call to go on with. 0 seconds train one step.
@@ -106,8 +106,7 @@ public final class Trainer {
     epoch += 1
     let number = UInt64(options.firstEpoch + epoch)
     var generator = CounterGenerator(seed: options.seed, step: number, purpose: 2)
-    windows = sampling.windows(using: &generator)
-    windows.shuffle(using: &generator)
+    batches = sampling.epoch(using: &generator)
     (step, tokens, lossSum) = (0, 0, 0)
   }
 
@@ -134,15 +133,13 @@ public final class Trainer {
   }
 
   private func prepareStep() -> Step {
-    let first = step * options.batchSize
-    let batch = windows[first..<min(first + options.batchSize, windows.count)]
     var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 4)
-    let samples = sampling.samples(of: batch, using: &generator)
+    let samples = sampling.samples(of: batches[step], step: step, using: &generator)
     let lists = deal(samples)
     let (scorer, passTable) = prepareScorer()
     return Step(
       lists: lists, positions: samples.reduce(0) { $0 + $1.positions },
-      negatives: drawSharedNegatives(), scorer: scorer, passTable: passTable,
+      negatives: drawSharedNegatives(samples), scorer: scorer, passTable: passTable,
       losses: Array(repeating: 0, count: lists.count),
       isDone: Array(repeating: false, count: lists.count))
   }
@@ -274,10 +271,17 @@ public final class Trainer {
 
   private var drawStep: UInt64 { UInt64(totalSteps) &+ UInt64(options.firstEpoch) << 32 }
 
-  private func drawSharedNegatives() -> SharedNegatives? {
+  private func drawSharedNegatives(_ samples: [Sample]) -> SharedNegatives? {
     guard options.loss.sharesNegatives, let sampler else { return nil }
     var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 3)
     let (items, draws) = sampler.drawDistinct(options.negatives, using: &generator)
+    if sampling.sharesTargets {
+      // The authors of GRU4Rec correct nothing.
+      let targets = sampling.examples(samples).targets
+      let all = Set(targets).union(items).sorted()
+      return SharedNegatives(
+        items: all, logExpected: all.map { _ in 0 }, targetLogExpected: { _ in 0 })
+    }
     return SharedNegatives(
       items: items, logExpected: items.map { sampler.logExpectedCount(of: $0, draws: draws) },
       targetLogExpected: { sampler.logExpectedCount(of: $0, draws: draws) })

@@ -37,6 +37,8 @@ public struct TrainingOptions: Sendable {
     case prefixes
     /// Items that are hidden from the model (Sun et al., "BERT4Rec", CIKM 2019).
     case cloze
+    /// After each item the next one, many sessions side by side: see `ParallelSessions`.
+    case sessions
   }
 
   public enum Schedule: String, Sendable, CaseIterable {

@@ -49,6 +49,22 @@ struct Parameters: Module {
     #expect(adam.steps == gradients.shape[0])
   }
 
+  /// Steps of 0.1 * 3 / sqrt(9) and 0.1 * -4 / sqrt(9 + 16).
+  @Test func adagradDividesByAllGradientsSoFar() {
+    var configuration = Adam.Configuration()
+    (configuration.form, configuration.learningRate) = (.adagrad, 0.1)
+    configuration.epsilon = 0
+    let module = Parameters(shapes: [[1]], seed: 0)
+    module.parts[0].value.set([1])
+    let adagrad = Adam(module.parameters(), configuration)
+    for (gradient, expected) in [(3, 0.9), (-4, 0.98)] as [(Float, Double)] {
+      let store = GradientStore()
+      store[module.parts[0].value.value] = Tensor([gradient], shape: [1])
+      adagrad.step(store, workers: 1)
+      expectClose(module.values[0], [expected], .optimiser, "after \(gradient)")
+    }
+  }
+
   @Test(arguments: try Fixture.operations("clip_global_norm"))
   func clippingFollowsTheReference(_ c: OperationCase) throws {
     let names = c.inputs.keys.sorted()

@@ -38,8 +38,9 @@ import _TestSupport
 
   private func examples(_ sampling: Sampling, step: UInt64 = 0) -> [Examples] {
     var generator = CounterGenerator(seed: 1, step: step, purpose: 0)
-    let windows = sampling.windows(using: &generator)
-    let samples = sampling.samples(of: windows, using: &generator)
+    let windows = sampling.epoch(using: &generator)[0]
+    let samples = sampling.samples(of: windows, step: 0, using: &generator)
+      .sorted { $0.window.items.upperBound < $1.window.items.upperBound }
     let examples = samples.map { sampling.examples([$0]) }
     for (sample, example) in zip(samples, examples) {
       #expect(sample.positions == example.targets.count)
@@ -73,7 +74,8 @@ import _TestSupport
     let sampling = try sampling(MLPMixer(c))
     var generator = CounterGenerator(seed: 1, step: 0, purpose: 0)
     let samples = sampling.samples(
-      of: sampling.windows(using: &generator), using: &generator)
+      of: sampling.epoch(using: &generator)[0], step: 0, using: &generator
+    ).sorted { $0.window.items.upperBound < $1.window.items.upperBound }
     #expect(samples.map(\.tokens) == Array(repeating: 3, count: 5))
     #expect(samples.map { sampling.examples([$0]).batch.tokens } == [1, 2, 3, 3, 1])
   }
