@@ -58,6 +58,18 @@ def test_every_model_learns_a_planted_rule(kind, split, popularity):
     assert hits > popularity.evaluate(split.test, 1)["hr@1"] + 0.2
 
 
+@pytest.mark.parametrize("loss", ["bpr_max", "top1", "softmax"])
+def test_sessions_side_by_side_train_too(split, loss):
+    options = {"samples": "sessions", "loss": loss, "negatives": 8, "batch_size": 16, "epochs": 6}
+    model = er.GRU4Rec(**{**SIZES[er.GRU4Rec], **options}).fit(split.train, progress=False)
+    assert model.history_[-1]["loss"] < model.history_[0]["loss"]
+
+
+def test_only_models_that_go_item_by_item_train_on_sessions(split):
+    with pytest.raises(er.ConfigError, match="samples must be one of 'auto', 'positions'"):
+        er.LRURec(samples="sessions").fit(split.train, progress=False)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in TRAINED if issubclass(kind, CausalRecommender)])
 def test_causal_models_train_on_prefixes_too(kind, split):
     model = kind(**SIZES[kind], samples="prefixes", epochs=2).fit(split.train, progress=False)

@@ -30,6 +30,10 @@ class GRU4Rec(CausalRecommender):
         biases whose reset gate acts before the product, and scores by a table of their own.
     initial_std : float, default=0.02
         Standard deviation of the first weights.
+    samples : {"auto", "positions", "prefixes", "sessions"}, default="auto"
+        What is trained on: after each item the next one ("positions", which "auto" means here); one
+        sample for each prefix of a history; or ``batch_size`` histories side by side, an item a
+        step, with the items of the others among the negatives of a sampled loss, as the authors do.
 
     References
     ----------
@@ -56,6 +60,7 @@ class GRU4Rec(CausalRecommender):
     output_dropout: Share = 0.0
     form: Literal["recbole", "tensorflow"] = "recbole"
     initial_std: Deviation = 0.02
+    samples: Literal["auto", "positions", "prefixes", "sessions"] = "auto"  # type: ignore[assignment]
 
     @classmethod
     def _outline(cls, configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
