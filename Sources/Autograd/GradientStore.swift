@@ -14,6 +14,8 @@ public struct RowGradient {
 public final class GradientStore {
   private var dense: [ObjectIdentifier: Tensor] = [:]
   private var sparse: [ObjectIdentifier: [RowGradient]] = [:]
+  /// Sums of observed numbers, each as often as its weight, by the tensor that follows their mean.
+  private var observations: [ObjectIdentifier: (sum: Tensor, weight: Float)] = [:]
   /// Tables whose gradients from row gathers are kept as rows.
   public var keepsRows: Set<ObjectIdentifier> = []
 
@@ -108,11 +110,38 @@ public final class GradientStore {
     }
   }
 
+  /// Takes numbers into the mean that `tensor` follows: statistics of a batch, which are no gradients
+  /// but come and are added up like them.
+  public func observe(_ numbers: Tensor, weight: Float, for tensor: Tensor) {
+    observe(numbers, times: weight, weight: weight, for: tensor)
+  }
+
+  private func observe(_ numbers: Tensor, times: Float, weight: Float, for tensor: Tensor) {
+    let id = ObjectIdentifier(tensor)
+    if let (sum, old) = observations[id] {
+      loops.accumulate(numbers.pointer, alpha: times, into: sum.pointer, count: sum.count)
+      observations[id] = (sum, old + weight)
+    } else {
+      let sum = Tensor(shape: tensor.shape)
+      loops.scale(numbers.pointer, alpha: times, into: sum.pointer, count: sum.count)
+      observations[id] = (sum, weight)
+    }
+  }
+
+  /// The mean of what was observed for `tensor`, or nil where nothing was.
+  public func observed(for tensor: Tensor) -> Tensor? {
+    guard let (sum, weight) = observations[ObjectIdentifier(tensor)] else { return nil }
+    let mean = Tensor(shape: tensor.shape)
+    loops.scale(sum.pointer, alpha: 1 / weight, into: mean.pointer, count: mean.count)
+    return mean
+  }
+
   func remove(_ tensor: Tensor) { dense[ObjectIdentifier(tensor)] = nil }
 
   public func removeAll() {
     dense.removeAll(keepingCapacity: true)
     sparse.removeAll(keepingCapacity: true)
+    observations.removeAll(keepingCapacity: true)
   }
 
   /// Adds the gradients of `others`, in order, to this store's, on at most `workers` threads.
@@ -121,7 +150,12 @@ public final class GradientStore {
     for tensor in tensors {
       let id = ObjectIdentifier(tensor)
       let found = others.compactMap { $0.dense[id] }
-      for other in others { sparse[id, default: []] += other.rowGradients(of: tensor) }
+      for other in others {
+        sparse[id, default: []] += other.rowGradients(of: tensor)
+        if let (sum, weight) = other.observations[id] {
+          observe(sum, times: 1, weight: weight, for: tensor)
+        }
+      }
       if sparse[id]?.isEmpty == true { sparse[id] = nil }
       guard !found.isEmpty else { continue }
       var sources = found[...]

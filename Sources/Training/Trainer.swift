@@ -213,6 +213,7 @@ public final class Trainer {
     try check(loss, store)
     if options.gradientClip > 0 { store.clip(parameters, norm: options.gradientClip) }
     optimizer.step(store, rate: rate(at: totalSteps), workers: workers)
+    store.moveRunningStatistics(parameters)
     totalSteps += 1
     tokens += step.positions
     lossSum += loss * Double(step.positions)

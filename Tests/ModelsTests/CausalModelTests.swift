@@ -12,7 +12,7 @@ import _TestSupport
   /// A model, and the newest items that its states can see.
   struct Case: Sendable, CustomTestStringConvertible {
     let json: String
-    var reach = Int.max
+    var reach: Int? = .max
     var testDescription: String { json }
   }
 
@@ -31,6 +31,8 @@ import _TestSupport
         {"model": "nextitnet", "items": 11, "dim": 24, "dilations": [1, 2], "kernel": 2, \
         "block": "bottleneck", "residual_weights": true, "output_activation": "none"}
         """, reach: 4),
+    // One item has no pairs.
+    Case(json: #"{"model": "nfm", "items": 11, "dim": 6, "hidden": [7, 5]}"#, reach: nil),
   ]
 
   private func model(_ json: String, _ more: String = "") throws -> any CausalModel {

@@ -17,6 +17,7 @@ import _TestSupport
     "lrurec",
     "mixer",
     "nextitnet",
+    "nfm",
     "sasrec_linear",
     "sasrec_plus",
     "sasrecf",
@@ -66,6 +67,8 @@ import _TestSupport
   @Test(arguments: try cases())
   func theLastStatesAreThoseOfTraining(_ c: ReferenceCase) throws {
     let model = try c.model()
+    // Batch norms take other moments in training.
+    if model is NFM { return }
     let batch = PackedBatch(c.histories.rows.map { Array($0.suffix(model.maximalLength)) })
     let trained = model.encodeLast(batch, on: Pass(tape: Tape()))
     let served = model.encodeLast(batch, on: .inference)

@@ -50,6 +50,11 @@ public struct Tolerance: Sendable {
   public static let recurrence = Tolerance(relative: 2e-6)
   /// Sums over 1000 steps of such states.
   public static let recurrenceGradient = Tolerance(relative: 4e-6)
+  /// Two passes over a column, then a quotient; a column of one number has the gradient zero but for
+  /// rounding.
+  public static let batchNorm = Tolerance(relative: 4e-6, absolute: 2e-6)
+  /// Sums of products of up to seven rows, from which old ones are taken away again.
+  public static let biInteraction = Tolerance(relative: 2e-6, absolute: 2e-6)
   /// Steps of products, exponentials and quotients, each on the last one's result.
   public static let gatedRecurrence = Tolerance(relative: 4e-6, absolute: 1e-6)
   /// A few products and differences of numbers up to one.
