@@ -5,22 +5,35 @@
 public struct Histories {
   public let items: UnsafeBufferPointer<Int32>
   public let offsets: UnsafeBufferPointer<Int64>
+  /// Whose history each row is, for models that know people; -1 stands for somebody unknown.
+  public let users: UnsafeBufferPointer<Int32>?
   private let storage: Storage?
 
   private final class Storage {
     let items: UnsafeMutableBufferPointer<Int32>
     let offsets: UnsafeMutableBufferPointer<Int64>
+    let users: UnsafeMutableBufferPointer<Int32>?
 
-    init(items: UnsafeBufferPointer<Int32>, offsets: UnsafeBufferPointer<Int64>) {
-      self.items = .allocate(capacity: items.count)
-      self.offsets = .allocate(capacity: offsets.count)
-      _ = self.items.initialize(from: items)
-      _ = self.offsets.initialize(from: offsets)
+    init(
+      items: UnsafeBufferPointer<Int32>, offsets: UnsafeBufferPointer<Int64>,
+      users: UnsafeBufferPointer<Int32>?
+    ) {
+      func copy<Number>(_ source: UnsafeBufferPointer<Number>)
+        -> UnsafeMutableBufferPointer<Number>
+      {
+        let copy = UnsafeMutableBufferPointer<Number>.allocate(capacity: source.count)
+        _ = copy.initialize(from: source)
+        return copy
+      }
+      self.items = copy(items)
+      self.offsets = copy(offsets)
+      self.users = users.map { copy($0) }
     }
 
     deinit {
       items.deallocate()
       offsets.deallocate()
+      users?.deallocate()
     }
   }
 
@@ -30,8 +43,8 @@ public struct Histories {
   /// - Throws: `InvalidArgument` where offsets fall, leave the items, or an item is not in `0 ..<
   ///   itemCount`.
   public init(
-    items: UnsafeBufferPointer<Int32>, offsets: UnsafeBufferPointer<Int64>, itemCount: Int,
-    name: String, noun: String = "item"
+    items: UnsafeBufferPointer<Int32>, offsets: UnsafeBufferPointer<Int64>,
+    users: UnsafeBufferPointer<Int32>? = nil, itemCount: Int, name: String, noun: String = "item"
   ) throws(InvalidArgument) {
     try require(!offsets.isEmpty, "\(name): offsets are empty, expected one more than rows")
     var last = offsets[0]
@@ -47,6 +60,7 @@ public struct Histories {
     }
     self.items = items
     self.offsets = offsets
+    self.users = users
     storage = nil
   }
 
@@ -54,19 +68,28 @@ public struct Histories {
     self.storage = storage
     items = UnsafeBufferPointer(storage.items)
     offsets = UnsafeBufferPointer(storage.offsets)
+    users = storage.users.map { UnsafeBufferPointer($0) }
   }
 
   /// Makes histories of its own from rows of items.
-  public init(_ rows: [[Int32]]) {
+  public init(_ rows: [[Int32]], users: [Int32]? = nil) {
+    precondition(users == nil || users?.count == rows.count, "a user for each row")
     var offsets: [Int64] = [0]
     for row in rows { offsets.append(offsets[offsets.count - 1] + Int64(row.count)) }
     self = rows.flatMap { $0 }.withUnsafeBufferPointer { items in
-      offsets.withUnsafeBufferPointer { Histories(storage: Storage(items: items, offsets: $0)) }
+      offsets.withUnsafeBufferPointer { offsets in
+        (users ?? []).withUnsafeBufferPointer {
+          Histories(
+            storage: Storage(items: items, offsets: offsets, users: users == nil ? nil : $0))
+        }
+      }
     }
   }
 
   /// The same histories in memory of their own.
-  public func copy() -> Histories { Histories(storage: Storage(items: items, offsets: offsets)) }
+  public func copy() -> Histories {
+    Histories(storage: Storage(items: items, offsets: offsets, users: users))
+  }
 
   public var count: Int { offsets.count - 1 }
 
@@ -74,6 +97,16 @@ public struct Histories {
 
   public subscript(row: Int) -> UnsafeBufferPointer<Int32> {
     UnsafeBufferPointer(rebasing: items[range(row)])
+  }
+
+  /// The row that holds number i of the items.
+  public func row(of i: Int) -> Int {
+    var (low, high) = (0, count)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if Int(offsets[middle]) <= i { low = middle } else { high = middle }
+    }
+    return low
   }
 
   /// How often each item occurs.
@@ -113,13 +146,26 @@ public struct PackedBatch {
   public var lastTokens: [Int32] { offsets.dropFirst().map { Int32($0 - 1) } }
 
   /// The newest `maximalLength` items of some rows.
-  public init(_ histories: Histories, rows: some Sequence<Int>, maximalLength: Int) {
+  public init(_ histories: Histories, rows: some Collection<Int>, maximalLength: Int) {
     var items: [Int32] = []
     var offsets = [0]
     for row in rows {
       items += histories[row].suffix(maximalLength)
       offsets.append(items.count)
     }
-    self.init(items: items, offsets: offsets)
+    self.init(
+      items: items, offsets: offsets, users: histories.users.map { users in rows.map { users[$0] } }
+    )
+  }
+
+  /// The newest `length` items of each history.
+  public func newest(_ length: Int) -> PackedBatch {
+    var items: [Int32] = []
+    var offsets = [0]
+    for s in 0..<count {
+      items += self.items[self.offsets[s]..<self.offsets[s + 1]].suffix(length)
+      offsets.append(items.count)
+    }
+    return PackedBatch(items: items, offsets: offsets, users: users)
   }
 }

@@ -14,6 +14,7 @@ enum ModelName: String, CaseIterable {
   case lrurec
   case gru4rec
   case nextitnet
+  case caser
   case nfm
   case popularity
 }
@@ -42,6 +43,7 @@ public func makeModel(json: Data) throws -> any Recommender {
   case .lrurec: return try make(&fields, LRURec.init)
   case .gru4rec: return try make(&fields, GRU4Rec.init)
   case .nextitnet: return try make(&fields, NextItNet.init)
+  case .caser: return try make(&fields, Caser.init)
   case .nfm: return try make(&fields, NFM.init)
   case .popularity:
     let items = try fields.integer("items", in: 1...Int(Int32.max))

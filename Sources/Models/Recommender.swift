@@ -81,6 +81,9 @@ public protocol SequentialModel: Recommender {
   /// Whether the state after a token depends on that token and those before it alone.
   var isCausal: Bool { get }
 
+  /// People whom the model knows by their numbers; 0 where it takes everybody alike.
+  var userCount: Int { get }
+
   /// Tokens that go through the model together in training: few enough that what they leave behind
   /// stays in a core's cache, and enough for its matrix products.
   var groupTokens: Int { get }
@@ -133,6 +136,7 @@ extension SessionModel {
 
 extension SequentialModel {
   public var isCausal: Bool { false }
+  public var userCount: Int { 0 }
   public var groupTokens: Int { 512 }
   public func paddedLength(_ length: Int) -> Int { length }
   public var itemVectors: Tensor? { scorer(on: .inference).table }

@@ -54,6 +54,10 @@ struct Sampling {
     func cloze(_ model: any MaskedModel) -> Kind {
       .cloze(model, maskRatio: options.maskRatio, lastRatio: options.lastRatio)
     }
+    let users = histories.users.map { Int($0.max() ?? -1) + 1 } ?? histories.count
+    try require(
+      model.userCount == 0 || users <= model.userCount,
+      "the model knows \(model.userCount) users, and there are histories of \(users)")
     switch (options.samples, causal, masked) {
     case (.automatic, let causal?, _), (.positions, let causal?, _): kind = positions(causal)
     case (.automatic, nil, let masked?), (.cloze, _, let masked?): kind = cloze(masked)
@@ -144,6 +148,8 @@ struct Sampling {
     var offsets = [0]
     var rows: [Int32]?
     var targets: [Int32] = []
+    var users: [Int32]?
+    if model.userCount > 0 { users = samples.map { user(of: $0.window) } }
     items.reserveCapacity(samples.reduce(0) { $0 + $1.tokens })
     targets.reserveCapacity(samples.reduce(0) { $0 + $1.positions })
     for sample in samples {
@@ -174,8 +180,14 @@ struct Sampling {
       offsets.append(items.count)
     }
     return Examples(
-      batch: PackedBatch(items: items, offsets: offsets), rows: rows, targets: targets,
-      turns: samples.compactMap(\.turn))
+      batch: PackedBatch(items: items, offsets: offsets, users: users), rows: rows,
+      targets: targets, turns: samples.compactMap(\.turn))
+  }
+
+  /// The number of a history, unless it says whose it is.
+  private func user(of window: Window) -> Int32 {
+    let row = histories.row(of: window.items.lowerBound)
+    return histories.users?[row] ?? Int32(row)
   }
 
   /// The states that predict the targets of `examples`.

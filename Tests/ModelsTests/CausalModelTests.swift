@@ -31,6 +31,9 @@ import _TestSupport
         {"model": "nextitnet", "items": 11, "dim": 24, "dilations": [1, 2], "kernel": 2, \
         "block": "bottleneck", "residual_weights": true, "output_activation": "none"}
         """, reach: 4),
+    Case(json: #"{"model": "caser", "items": 11, "dim": 6, "window": 3}"#, reach: 3),
+    Case(
+      json: #"{"model": "caser", "items": 11, "dim": 6, "window": 4, "form": "text"}"#, reach: 4),
     // One item has no pairs.
     Case(json: #"{"model": "nfm", "items": 11, "dim": 6, "hidden": [7, 5]}"#, reach: nil),
   ]

@@ -11,6 +11,7 @@ import _TestSupport
   /// The files under Tests/Fixtures, each of one kind of model.
   private static let files = [
     "bert4rec",
+    "caser",
     "core",
     "fdsa",
     "gru4rec",
@@ -58,9 +59,9 @@ import _TestSupport
   @Test(arguments: try cases())
   func scoresFollowTheReference(_ c: ReferenceCase) throws {
     let model = try c.model()
-    let rows = c.histories.rows.map { Array($0.suffix(model.maximalLength)) }
-    let scores = Tensor(shape: [rows.count, model.itemCount])
-    model.score(PackedBatch(rows), into: scores.matrix)
+    let batch = c.newest(for: model)
+    let scores = Tensor(shape: [batch.count, model.itemCount])
+    model.score(batch, into: scores.matrix)
     expectClose(scores, c.scores, .model, "\(c.name): scores")
   }
 
@@ -69,7 +70,7 @@ import _TestSupport
     let model = try c.model()
     // Batch norms take other moments in training.
     if model is NFM { return }
-    let batch = PackedBatch(c.histories.rows.map { Array($0.suffix(model.maximalLength)) })
+    let batch = c.newest(for: model)
     let trained = model.encodeLast(batch, on: Pass(tape: Tape()))
     let served = model.encodeLast(batch, on: .inference)
     #expect(served.shape == trained.shape)

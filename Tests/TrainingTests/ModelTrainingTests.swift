@@ -26,6 +26,8 @@ import _TestSupport
     #"{"model": "gru4rec", "dim": 16, "hidden_dim": 24, "form": "tensorflow""#,
     #"{"model": "nextitnet", "dim": 16, "dilations": [1, 2]"#,
     #"{"model": "nfm", "dim": 24, "hidden": [24]"#,
+    #"{"model": "caser", "dim": 16, "window": 3, "users": 300"#,
+    #"{"model": "caser", "dim": 16, "form": "text", "horizontal_filters": 20"#,
     deepNextItNet,
   ]
 
@@ -42,7 +44,7 @@ import _TestSupport
   private static let noDropout: [String: String] = [
     "sasrec": #""dropout": 0"#, "mixer": #""dropout": 0"#, "sasrec_plus": #""dropout": 0"#,
     "lrurec": #""dropout": 0"#, "gru4rec": #""dropout": 0"#, "nextitnet": #""dropout": 0"#,
-    "nfm": #""dropout": 0, "hidden_dropout": 0"#,
+    "caser": #""dropout": 0"#, "nfm": #""dropout": 0, "hidden_dropout": 0"#,
     "bert4rec": #""dropout": 0, "attention_dropout": 0"#,
     "sasrecf": #""dropout": 0, "attention_dropout": 0"#,
     "fdsa": #""dropout": 0, "attention_dropout": 0"#,

@@ -138,6 +138,7 @@ public struct ModelCase: Decodable, Sendable, CustomTestStringConvertible {
   public struct Rows: Decodable, Sendable {
     public let items: [Int32]
     public let offsets: [Int]
+    public var users: [Int32]?
 
     public var rows: [[Int32]] { zip(offsets, offsets.dropFirst()).map { Array(items[$0..<$1]) } }
   }

@@ -13,6 +13,7 @@ public struct ReferenceCase: Decodable, Sendable, CustomTestStringConvertible {
     public let offsets: [Int]
     public let rows: [Int32]
     public let targets: [Int32]
+    public let users: [Int32]?
   }
 
   /// What is known about each item: some values, packed, or a vector.
@@ -49,6 +50,12 @@ public struct ReferenceCase: Decodable, Sendable, CustomTestStringConvertible {
     return model
   }
 
+  /// What the model reads of the histories.
+  public func newest(for model: any SequentialModel) -> PackedBatch {
+    PackedBatch(items: histories.items, offsets: histories.offsets, users: histories.users)
+      .newest(model.maximalLength)
+  }
+
   private func give(_ features: [Feature], to model: any SequentialModel) throws {
     guard let model = model as? any FeatureModel, model.features.count == features.count else {
       throw FixtureError("\(name) has other features")
@@ -68,7 +75,8 @@ public struct ReferenceCase: Decodable, Sendable, CustomTestStringConvertible {
 
   /// The states at `examples.rows`.
   public func states(of model: any SequentialModel, on pass: Pass) -> Tensor {
-    let batch = PackedBatch(items: examples.items, offsets: examples.offsets)
+    let batch = PackedBatch(
+      items: examples.items, offsets: examples.offsets, users: examples.users)
     if let masked = model as? any MaskedModel {
       return gather(masked.encodeMasked(batch, on: pass), rows: examples.rows, on: pass)
     }
