@@ -69,6 +69,22 @@ def test_an_unknown_keyword_is_answered_with_the_nearest(wrong, meant):
         er.SASRec().set_params(**{wrong: 3})
 
 
+@pytest.mark.parametrize(
+    ("kind", "wrong", "meant"),
+    [
+        (er.GRU4Rec, "hidden_size", "hidden_dim"),
+        (er.GRU4Rec, "num_layers", "layers"),
+        (er.LRURec, "layers", "blocks"),
+        (er.NextItNet, "kernel_size", "kernel"),
+        (er.FDSA, "feature", "features"),
+        (er.BERT4Rec, "mask_prob", "mask_ratio"),
+    ],
+)
+def test_the_nearest_is_one_that_the_model_has(kind, wrong, meant):
+    with pytest.raises(TypeError, match=f"did you mean '{meant}'"):
+        kind(**{wrong: 3})
+
+
 def test_a_keyword_like_none_lists_those_there_are():
     with pytest.raises(TypeError, match="Popularity has no parameter 'zzz'; it has n_jobs"):
         er.Popularity(zzz=1)

@@ -34,6 +34,7 @@ from elastirec.interactions import Interactions
 from elastirec.lrurec import LRURec
 from elastirec.mixer import MLPMixer
 from elastirec.nextitnet import NextItNet, NextItNetPlus
+from elastirec.nfm import NFM
 from elastirec.popularity import Popularity
 from elastirec.sasrec import SASRec
 from elastirec.sasrec_plus import SASRecPlus
@@ -43,6 +44,7 @@ from elastirec.splits import Holdout, Split, leave_one_out, split_at_time, split
 __all__ = [
     "CORE",
     "FDSA",
+    "NFM",
     "BERT4Rec",
     "Comparison",
     "ConcurrentFitError",

@@ -23,11 +23,20 @@ from elastirec.errors import ConfigError
 
 # What other libraries call the same things.
 _SYNONYMS = {
+    "hidden_dim": "hidden_size hidden_units rnn_size",
+    "layers": "blocks n_blocks num_blocks n_layers num_layers",
     "dim": "factors n_factors embedding_dim embedding_size hidden_size hidden_dim hidden_units"
     " d_model width",
     "inner_dim": "inner_size ffn_dim dim_feedforward feedforward_dim",
     "blocks": "n_blocks num_blocks layers n_layers num_layers",
     "heads": "n_heads num_heads num_attention_heads",
+    "state_dim": "d_state",
+    "kernel": "kernel_size",
+    "dilations": "dilation",
+    "window": "markov_order",
+    "mask_ratio": "mask_prob masking_prob mlm_probability",
+    "temperature": "tau temp",
+    "samples": "data_augmentation",
     "max_length": "max_len maxlen max_seq_len max_seq_length session_max_len sequence_length",
     "dropout": "dropout_rate hidden_dropout hidden_dropout_prob",
     "attention_dropout": "attn_dropout attn_dropout_prob",
@@ -46,14 +55,14 @@ _SYNONYMS = {
     "random_state": "seed random_seed",
     "n_jobs": "threads n_threads num_threads num_workers workers",
 }
-_MEANT = {word: name for name, words in _SYNONYMS.items() for word in words.split()}
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return which of ``names`` is meant by ``name``, or None."""
     names = list(names)
-    if _MEANT.get(name) in names:
-        return _MEANT[name]
+    for known, words in _SYNONYMS.items():
+        if known in names and name in words.split():
+            return known
     near = get_close_matches(name, names, n=1)
     return near[0] if near else None
 
