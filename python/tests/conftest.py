@@ -32,6 +32,7 @@ SIZES: dict[type[Recommender], dict[str, Any]] = {
     er.NextItNetPlus: {"dim": 16, "dilations": (1, 2), "max_length": 12, "learning_rate": 1e-2},
     er.SASRecF: SMALL,
     er.FDSA: SMALL,
+    er.Caser: {"dim": 16, "horizontal_filters": 8, "learning_rate": 1e-2},
     er.NFM: {"dim": 16, "hidden": (16, 8), "max_length": 12, "learning_rate": 1e-2},
     er.LRURec: {**SMALL, "state_dim": 16},
     er.SASRecPlus: {"dim": 16, "blocks": 2, "max_length": 12, "learning_rate": 1e-2},

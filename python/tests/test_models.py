@@ -17,6 +17,14 @@ from elastirec._sequential import CausalRecommender, SequentialRecommender
 # What some models need to follow the planted rule on so little data.
 LEARN = {
     er.BERT4Rec: {"epochs": 100, "batch_size": 32, "dropout": 0.0, "attention_dropout": 0.0},
+    er.Caser: {"batch_size": 32},
+    er.NFM: {
+        "epochs": 60,
+        "batch_size": 32,
+        "dropout": 0.0,
+        "hidden_dropout": 0.0,
+        "max_length": 3,
+    },
 }
 
 
@@ -46,7 +54,8 @@ def test_the_library_has_the_same_settings_and_defaults(kind):
 def test_every_setting_of_the_library_can_be_given(kind):
     ours = {**kind(**SIZES[kind])._configuration(), **features(kind)}
     network = Network({"model": kind._model, "items": 3, **ours})
-    assert described(network).keys() <= kind._parameters.keys() | {"model", "residual_weights"}
+    elsewhere = {"model", "residual_weights", "users"}
+    assert described(network).keys() <= kind._parameters.keys() | elsewhere
 
 
 @pytest.mark.parametrize("kind", TRAINED)
@@ -113,6 +122,26 @@ class TestNextItNet:
             again = er.load(tmp_path / "model").dilations
             assert again == dilations
             assert type(again) is type(dilations)
+
+
+class TestCaser:
+    def test_filters_have_the_numbers_of_each_form(self, split):
+        for form, horizontal, vertical in (("original", 16, 4), ("text", 100, 1)):
+            model = er.Caser(form=form, epochs=1).fit(split.train, progress=False)
+            weights = model.parameters()
+            assert len(weights["horizontal.0.weight"]) == horizontal
+            assert len(weights["vertical.weight"]) == vertical
+
+    def test_several_targets_change_training(self, split):
+        one, three = (
+            er.Caser(**SIZES[er.Caser], targets=targets, epochs=1).fit(split.train, progress=False)
+            for targets in (1, 3)
+        )
+        assert three.history_[0]["tokens"] > one.history_[0]["tokens"]
+
+    def test_a_window_too_small_for_the_text_form_is_refused(self, split):
+        with pytest.raises(er.ConfigError, match=r'window must be at least 4 .* "text", got 3'):
+            er.Caser(form="text", window=3).fit(split.train, progress=False)
 
 
 class TestBERT4Rec:

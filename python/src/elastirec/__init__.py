@@ -5,6 +5,7 @@ from elastirec._evaluation import Report
 from elastirec._files import load
 from elastirec._streams import StreamState
 from elastirec.bert4rec import BERT4Rec
+from elastirec.caser import Caser
 from elastirec.comparison import Comparison, compare
 from elastirec.core import CORE
 from elastirec.errors import (
@@ -46,6 +47,7 @@ __all__ = [
     "FDSA",
     "NFM",
     "BERT4Rec",
+    "Caser",
     "Comparison",
     "ConcurrentFitError",
     "ConfigError",
