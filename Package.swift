@@ -13,7 +13,8 @@ func vectorLoops(_ name: String, flags: [String], defines: [String]) -> Target {
   let vectorTargets = [
     vectorLoops("VectorLoopsBaseline", flags: [], defines: []),
     vectorLoops("VectorLoopsAVX2", flags: ["-mavx2", "-mfma"], defines: ["HAS_FMA"]),
-    vectorLoops("VectorLoopsAVX512", flags: ["-march=x86-64-v4"], defines: ["HAS_FMA"]),
+    vectorLoops(
+      "VectorLoopsAVX512", flags: ["-march=x86-64-v4"], defines: ["HAS_FMA", "HAS_AVX512"]),
   ]
 #else
   let vectorTargets = [vectorLoops("VectorLoopsBaseline", flags: [], defines: ["HAS_FMA"])]
@@ -53,7 +54,8 @@ let package = Package(
 
     // MARK: - Tests
     .target(
-      name: "_TestSupport", dependencies: ["Autograd", "Interactions", "Layers", "Models"],
+      name: "_TestSupport",
+      dependencies: ["Autograd", "Interactions", "Kernels", "Layers", "Models"],
       path: "Tests/_TestSupport"),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "VectorLoops", "_TestSupport"]),
     .testTarget(

@@ -12,10 +12,9 @@ public func linear(
   let (rows, out) = (x.rows, weight.rows)
   precondition(x.columns == weight.columns, "linear: \(x.shape) does not fit \(weight.shape)")
   let u = Tensor(shape: [rows, out])
-  gemm(x.matrix, weight.matrix, transposeB: true, into: u.matrix)
-  if let bias {
-    loops.addBias(bias.pointer, to: u.pointer, rows: rows, columns: out, stride: out)
-  }
+  gemm(
+    x.matrix, weight.matrix, transposeB: true, into: u.matrix,
+    bias: bias.map { Input($0.pointer) })
   let (y, pullBack) = activated(u, activation, dropout: dropout, on: pass)
   return pass.result(y, of: [x, weight] + (bias.map { [$0] } ?? [])) { tape in
     { g in

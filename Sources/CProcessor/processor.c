@@ -27,6 +27,11 @@ int processor_count(void) {
   return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
+float *processor_scratch(void) {
+  static _Thread_local _Alignas(64) float scratch[PROCESSOR_SCRATCH];
+  return scratch;
+}
+
 void processor_trim_memory(void) {
 #if defined(__GLIBC__)
   malloc_trim(0);

@@ -1,5 +1,6 @@
 import COpenBLAS
-import VectorLoops
+import CProcessor
+public import VectorLoops
 
 /// A row-major matrix somewhere in memory, its rows `stride` floats apart.
 ///
@@ -57,12 +58,12 @@ public struct Matrix {
   }
 }
 
-/// c = alpha * a @ b + beta * c, on one thread, where each operand may be read transposed.
+/// c = alpha * a @ b + beta * c + bias, on one thread, where each operand may be read transposed.
 ///
-/// - Shapes: after transposition `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]`.
+/// - Shapes: after transposition `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]`; `bias` is `[n]`.
 public func gemm(
   _ a: Matrix, _ b: Matrix, transposeA aT: Bool = false, transposeB bT: Bool = false,
-  into c: Matrix, alpha: Float = 1, beta: Float = 0
+  into c: Matrix, alpha: Float = 1, beta: Float = 0, bias: Input? = nil
 ) {
   let (m, k) = aT ? (a.columns, a.rows) : (a.rows, a.columns)
   let (bRows, n) = bT ? (b.columns, b.rows) : (b.rows, b.columns)
@@ -70,22 +71,30 @@ public func gemm(
     bRows == k && c.rows == m && c.columns == n,
     "gemm: [\(m), \(k)] @ [\(bRows), \(n)] does not give [\(c.rows), \(c.columns)]")
   if m == 0 || n == 0 { return }
-  if k == 0 {
-    precondition(beta == 0 || beta == 1, "gemm: an empty sum leaves c or zeroes it")
-    if beta == 0 { c.zero() }
-    return
+  if InstructionSet.current != .baseline || k == 0 {
+    let product = MatrixProduct(
+      rows: m, depth: k, columns: n, a: a.pointer, aRow: aT ? 1 : a.stride,
+      aColumn: aT ? a.stride : 1, b: b.pointer, bRow: bT ? 1 : b.stride,
+      bColumn: bT ? b.stride : 1, c: c.pointer, cRow: c.stride, alpha: alpha, beta: beta, bias: bias
+    )
+    return withExtendedLifetime((a, b, c)) {
+      loops.multiply(product, panel: processor_scratch())
+    }
   }
+  // OpenBLAS has its own loops for processors that we have none for.
   BLAS.prepare
   if m == 1 && !aT {
     // A product of one row reads b once; sgemm would copy all of it first.
-    return cblas_sgemv(
+    cblas_sgemv(
       CblasRowMajor, bT ? CblasNoTrans : CblasTrans, Int32(b.rows), Int32(b.columns), alpha,
       b.pointer, Int32(max(1, b.stride)), a.pointer, 1, beta, c.pointer, 1)
+  } else {
+    cblas_sgemm(
+      CblasRowMajor, aT ? CblasTrans : CblasNoTrans, bT ? CblasTrans : CblasNoTrans,
+      Int32(m), Int32(n), Int32(k), alpha, a.pointer, Int32(max(1, a.stride)), b.pointer,
+      Int32(max(1, b.stride)), beta, c.pointer, Int32(max(1, c.stride)))
   }
-  cblas_sgemm(
-    CblasRowMajor, aT ? CblasTrans : CblasNoTrans, bT ? CblasTrans : CblasNoTrans,
-    Int32(m), Int32(n), Int32(k), alpha, a.pointer, Int32(max(1, a.stride)), b.pointer,
-    Int32(max(1, b.stride)), beta, c.pointer, Int32(max(1, c.stride)))
+  if let bias { loops.addBias(bias, to: c.pointer, rows: m, columns: n, stride: c.stride) }
 }
 
 extension Matrix {

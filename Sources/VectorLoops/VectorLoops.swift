@@ -82,6 +82,9 @@ public protocol VectorLoops: SequenceLoops, Sendable {
   /// Returns the sum of x[i].
   func total(_ x: Input, count: Int) -> Float
 
+  /// Carries out a matrix product. `panel` is scratch of `MatrixProduct.panelCount` floats.
+  func multiply(_ product: MatrixProduct, panel: Output)
+
   /// x[r, c] += bias[c], rows `stride` apart.
   func addBias(_ bias: Input, to x: Output, rows: Int, columns: Int, stride: Int)
 

@@ -137,17 +137,3 @@ func hyperbolicTangent(_ x: Vector) -> Vector {
   let e = exponentialMinusOne(x + x)
   return e / (e + 2)
 }
-
-/// Loads x[i ..< count], at most 15 numbers, and zeros.
-@inline(never)
-func loadPart(_ x: UnsafePointer<Float>, _ i: Int, _ count: Int) -> Vector {
-  var v = Vector.zero
-  for j in i..<count { v[j - i] = x[j] }
-  return v
-}
-
-/// Stores as many numbers of `v` as fit in x[i ..< count].
-@inline(never)
-func storePart(_ v: Vector, _ x: UnsafeMutablePointer<Float>, _ i: Int, _ count: Int) {
-  for j in i..<count { x[j] = v[j - i] }
-}

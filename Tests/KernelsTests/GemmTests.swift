@@ -8,46 +8,23 @@ import _TestSupport
     [65, 7, 129],
   ]
 
-  /// A matrix inside a wider one of NaN, so that a product that reads past a row shows.
-  private struct Padded {
-    let memory: Guarded
-    let matrix: Matrix
-
-    init(rows: Int, columns: Int, padding: Int, seed: UInt64) {
-      let stride = columns + padding
-      memory = Guarded(count: rows * stride)
-      matrix = Matrix(memory.pointer, rows: rows, columns: columns, stride: stride)
-      let values = randomFloats(rows * columns, seed: seed, in: -1...1)
-      for i in values.indices { memory.pointer[i / columns * stride + i % columns] = values[i] }
-    }
-
-    func callAsFunction(_ row: Int, _ column: Int) -> Double {
-      Double(matrix.pointer[row * matrix.stride + column])
-    }
-  }
-
   @Test(arguments: shapes, [0, 3])
   func productsOfViewsAreRightHoweverTransposed(shape: [Int], padding: Int) {
     let (m, k, n) = (shape[0], shape[1], shape[2])
+    let bias = randomFloats(n, seed: 4)
     for (aT, bT) in [(false, false), (false, true), (true, false), (true, true)] {
       for (alpha, beta) in [(1.0, 0.0), (1.0, 1.0), (-0.5, 2.0)] {
-        let a = Padded(rows: aT ? k : m, columns: aT ? m : k, padding: padding, seed: 1)
-        let b = Padded(rows: bT ? n : k, columns: bT ? k : n, padding: padding, seed: 2)
-        let c = Padded(rows: m, columns: n, padding: padding, seed: 3)
-        let expected = (0..<(m * n)).map { i -> Double in
-          let (row, column) = i.quotientAndRemainder(dividingBy: n)
-          let product = (0..<k).reduce(0.0) { sum, j in
-            sum + (aT ? a(j, row) : a(row, j)) * (bT ? b(column, j) : b(j, column))
-          }
-          return alpha * product + beta * c(row, column)
+        for bias in [nil, bias] {
+          let x = ProductCase(
+            rows: m, depth: k, columns: n, aT: aT, bT: bT, padding: padding, alpha: alpha,
+            beta: beta, bias: bias)
+          gemm(
+            x.a.matrix, x.b.matrix, transposeA: aT, transposeB: bT, into: x.c.matrix,
+            alpha: Float(alpha), beta: Float(beta), bias: bias)
+          expectClose(
+            x.c.values, x.expected, .products, "\(shape), \(aT) \(bT), \(alpha) \(beta)")
+          #expect(x.c.isIntact)
         }
-        gemm(
-          a.matrix, b.matrix, transposeA: aT, transposeB: bT, into: c.matrix, alpha: Float(alpha),
-          beta: Float(beta))
-        let found = (0..<(m * n)).map { Float(c($0 / n, $0 % n)) }
-        expectClose(found, expected, .products, "\(shape), \(aT) \(bT), \(alpha) \(beta)")
-        let padded = (0..<m).flatMap { r in (n..<(n + padding)).map { c(r, $0) } }
-        #expect(padded.allSatisfy { $0.isNaN } && c.memory.isIntact)
       }
     }
   }
@@ -55,9 +32,9 @@ import _TestSupport
   @Test(arguments: [[1, 3, 5], [4, 3, 5], [33, 65, 17]])
   func whatStoodInTheResultDoesNotMatterWithoutBeta(shape: [Int]) {
     let (m, k, n) = (shape[0], shape[1], shape[2])
-    let a = Padded(rows: m, columns: k, padding: 0, seed: 4)
+    let a = PaddedMatrix(rows: m, columns: k, padding: 0, seed: 4)
     for bT in [false, true] {
-      let b = Padded(rows: bT ? n : k, columns: bT ? k : n, padding: 0, seed: 5)
+      let b = PaddedMatrix(rows: bT ? n : k, columns: bT ? k : n, padding: 0, seed: 5)
       let c = Guarded(count: m * n, value: .nan)
       gemm(
         a.matrix, b.matrix, transposeB: bT, into: Matrix(c.pointer, rows: m, columns: n))

@@ -7,6 +7,10 @@ int processor_vector_level(void);
 /* The number of processors that this process may run on. */
 int processor_count(void);
 
+/* This thread's memory for the panel of a matrix product, PROCESSOR_SCRATCH floats. */
+#define PROCESSOR_SCRATCH 8448
+float *processor_scratch(void);
+
 /* Gives the C library's free memory back to the system. */
 void processor_trim_memory(void);
 

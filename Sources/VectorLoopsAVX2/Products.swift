@@ -1,0 +1,1 @@
+../VectorLoopsBaseline/Products.swift
