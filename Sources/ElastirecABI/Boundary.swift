@@ -71,18 +71,27 @@ func unwrap<Pointer>(_ pointer: Pointer?, _ name: String) throws -> Pointer {
 }
 
 /// The histories behind a C struct, checked.
+///
+/// - Parameter userCount: the people whom the model knows; 0 where it does not care whose they are.
 func histories(
-  _ rows: UnsafePointer<elastirec_rows>?, itemCount: Int, name: String, noun: String = "item"
+  _ rows: UnsafePointer<elastirec_rows>?, itemCount: Int, userCount: Int = 0, name: String,
+  noun: String = "item"
 ) throws -> Histories {
   let rows = try unwrap(rows, name).pointee
   try require(rows.count >= 0 && rows.item_total >= 0, "\(name): a count is negative")
   try require(rows.count < Int64.max, "\(name): \(rows.count) rows do not fit in memory")
   let offsets = try unwrap(rows.offsets, "\(name).offsets")
   if rows.item_total > 0 { _ = try unwrap(rows.items, "\(name).items") }
+  let users =
+    userCount == 0
+    ? nil : rows.users.map { UnsafeBufferPointer(start: $0, count: Int(rows.count)) }
+  if let wrong = users?.first(where: { $0 < -1 || $0 >= userCount }) {
+    throw InvalidArgument("\(name): user \(wrong) is not in -1 ..< \(userCount)")
+  }
   return try Histories(
     items: UnsafeBufferPointer(start: rows.items, count: Int(rows.item_total)),
-    offsets: UnsafeBufferPointer(start: offsets, count: Int(rows.count) + 1), itemCount: itemCount,
-    name: name, noun: noun)
+    offsets: UnsafeBufferPointer(start: offsets, count: Int(rows.count) + 1), users: users,
+    itemCount: itemCount, name: name, noun: noun)
 }
 
 /// The same for rows that may be absent and must be as many as the histories.

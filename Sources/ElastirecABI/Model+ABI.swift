@@ -17,6 +17,13 @@ final class ModelBox {
 
   var model: any Recommender { ranker.model }
 
+  /// What a caller asks about.
+  func histories(_ rows: UnsafePointer<elastirec_rows>?) throws -> Histories {
+    try ElastirecABI.histories(
+      rows, itemCount: model.itemCount,
+      userCount: (model as? any SequentialModel)?.userCount ?? 0, name: "histories")
+  }
+
   init(_ model: any Recommender) {
     ranker = Ranker(model: model)
     parameters = model.parameters()
@@ -119,7 +126,7 @@ public func elastirec_model_score(
   atBoundary(error) {
     let box = try box(model)
     let items = box.model.itemCount
-    let histories = try histories(rows, itemCount: items, name: "histories")
+    let histories = try box.histories(rows)
     let (expected, overflow) = histories.count.multipliedReportingOverflow(by: items)
     try require(
       !overflow && scoreCount == expected,
@@ -138,7 +145,7 @@ public func elastirec_model_recommend(
 ) -> elastirec_status {
   atBoundary(error) {
     let box = try box(model)
-    let histories = try histories(rows, itemCount: box.model.itemCount, name: "histories")
+    let histories = try box.histories(rows)
     let excluded = try optionalRows(
       excludedRows, itemCount: box.model.itemCount, count: histories.count, name: "excluded")
     try require(k > 0, "k must be at least 1, got \(k)")
@@ -160,7 +167,7 @@ public func elastirec_model_rank(
   atBoundary(error) {
     let box = try box(model)
     let itemCount = box.model.itemCount
-    let histories = try histories(rows, itemCount: itemCount, name: "histories")
+    let histories = try box.histories(rows)
     func matching(_ rows: UnsafePointer<elastirec_rows>?, _ name: String) throws -> Histories? {
       try optionalRows(rows, itemCount: itemCount, count: histories.count, name: name)
     }

@@ -13,16 +13,15 @@ public func elastirec_trainer_create(
   _ error: UnsafeMutablePointer<elastirec_error>!
 ) -> elastirec_status {
   atBoundary(error) {
-    let recommender = try Handle<ModelBox>.at(model, "model").value.model
-    guard let network = recommender as? any SequentialModel else {
+    let box = try Handle<ModelBox>.at(model, "model").value
+    guard let network = box.model as? any SequentialModel else {
       throw InvalidArgument("this model is not trained by gradients")
     }
     let data = Data(bytes: try unwrap(options, "options"), count: length)
     var fields = try Fields(json: data, name: "the training options")
     let decoded = try TrainingOptions(&fields)
     try fields.finish()
-    let histories = try histories(rows, itemCount: network.itemCount, name: "histories")
-    let made = try Trainer(model: network, histories: histories, options: decoded)
+    let made = try Trainer(model: network, histories: try box.histories(rows), options: decoded)
     try unwrap(trainer, "trainer").pointee = Handle.retained(made)
   }
 }

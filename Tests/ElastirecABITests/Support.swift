@@ -41,14 +41,17 @@ final class Model {
 
 /// Calls `body` with rows in the form of C.
 func withRows<Result>(
-  _ items: [Int32], _ offsets: [Int64], _ body: (UnsafePointer<elastirec_rows>) -> Result
+  _ items: [Int32], _ offsets: [Int64], users: [Int32]? = nil,
+  _ body: (UnsafePointer<elastirec_rows>) -> Result
 ) -> Result {
   items.withUnsafeBufferPointer { items in
     offsets.withUnsafeBufferPointer { offsets in
-      var rows = elastirec_rows(
-        items: items.baseAddress, item_total: Int64(items.count), offsets: offsets.baseAddress,
-        count: Int64(offsets.count) - 1)
-      return body(&rows)
+      (users ?? []).withUnsafeBufferPointer { numbers in
+        var rows = elastirec_rows(
+          items: items.baseAddress, item_total: Int64(items.count), offsets: offsets.baseAddress,
+          count: Int64(offsets.count) - 1, users: users == nil ? nil : numbers.baseAddress)
+        return body(&rows)
+      }
     }
   }
 }

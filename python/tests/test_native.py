@@ -31,6 +31,13 @@ def featured() -> Any:
     return _native.model_create(json.dumps(configuration))
 
 
+@pytest.fixture
+def personal() -> Any:
+    """A model that knows four people."""
+    configuration = {"model": "caser", "items": ITEMS, "users": 4, "dim": 8}
+    return _native.model_create(json.dumps(configuration))
+
+
 def rows(*lists: list[int]) -> tuple[np.ndarray, np.ndarray]:
     offsets = np.cumsum([0, *map(len, lists)])
     return np.array(list(chain(*lists)), np.int32), offsets.astype(np.int64)
@@ -351,3 +358,28 @@ def test_threads_share_a_model(model: Any) -> None:
     for worker in workers:
         worker.join()
     assert all((out == expected).all() for out in results)
+
+
+def test_histories_may_say_whose_they_are(personal: Any) -> None:
+    items, offsets = rows([0, 1], [0, 1], [0, 1])
+
+    def scored(users: list[int] | None) -> np.ndarray:
+        out = scores()
+        histories = (items, offsets) if users is None else (items, offsets, np.array(users, "i4"))
+        _native.model_score(personal, histories, 1, out)
+        return out
+
+    known = scored([3, -1, 0])
+    assert not np.array_equal(known[0], known[2])
+    np.testing.assert_array_equal(known[1], scored(None)[0])
+    with pytest.raises(ValueError, match=r"^histories: user 4 is not in -1 \.\.< 4$"):
+        scored([0, 4, 1])
+    with pytest.raises(ValueError, match=r"^histories\[2\] must have an entry for each of 3 rows"):
+        scored([0, 1])
+
+
+def test_models_that_know_nobody_ignore_whose_histories_are(model: Any) -> None:
+    out, expected = scores(), scores()
+    _native.model_score(model, (*HISTORIES, np.array([7, 8, 9], "i4")), 1, out)
+    _native.model_score(model, HISTORIES, 1, expected)
+    np.testing.assert_array_equal(out, expected)

@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define ELASTIREC_ABI_VERSION 1
+#define ELASTIREC_ABI_VERSION 2
 
 typedef int32_t elastirec_status;
 #define ELASTIREC_OK 0
@@ -39,12 +39,16 @@ typedef struct elastirec_model elastirec_model;     /* opaque: a network and its
 typedef struct elastirec_trainer elastirec_trainer; /* opaque: data, optimiser and progress */
 
 /* Rows of items in compressed-sparse-row form: row r is items[offsets[r] ..< offsets[r + 1]].
- * offsets has count + 1 entries, never decreasing, within 0 ... item_total. */
+ * offsets has count + 1 entries, never decreasing, within 0 ... item_total. users (or NULL) says
+ * whose history each row is, for models whose configuration has "users": a number below it, or -1
+ * for somebody whom the model does not know. NULL stands for the rows' numbers in training, and for
+ * nobody known afterwards. */
 typedef struct elastirec_rows {
   const int32_t *items;
   int64_t item_total;
   const int64_t *offsets;
   int64_t count;
+  const int32_t *users;
 } elastirec_rows;
 
 int32_t elastirec_abi_version(void);

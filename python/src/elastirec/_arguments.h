@@ -58,7 +58,7 @@ static const Element uint8 = {"uint8", 1, "B?"};
 
 /* The buffers that one call holds. */
 typedef struct {
-  Py_buffer views[10];
+  Py_buffer views[11];
   int used;
 } Buffers;
 
@@ -133,11 +133,8 @@ static const Py_buffer *take_output(Buffers *buffers, PyObject *object, const ch
   return NULL;
 }
 
-/* Takes a tuple of items and offsets. */
-static int take_rows(Buffers *buffers, PyObject *object, const char *name, elastirec_rows *rows) {
-  if (!PyTuple_Check(object) || PyTuple_Size(object) != 2) {
-    return raise_type(name, "a tuple of items and offsets", object);
-  }
+/* Takes the items and the offsets that a tuple begins with. */
+static int take_parts(Buffers *buffers, PyObject *object, const char *name, elastirec_rows *rows) {
   char part[32];
   snprintf(part, sizeof part, "%s[0]", name);
   const Py_buffer *items = take_vector(buffers, PyTuple_GetItem(object, 0), part, &int32);
@@ -149,7 +146,33 @@ static int take_rows(Buffers *buffers, PyObject *object, const char *name, elast
     PyErr_Format(PyExc_ValueError, "%s must have at least 1 entry, got 0", part);
     return -1;
   }
-  *rows = (elastirec_rows){items->buf, count_of(items), offsets->buf, count_of(offsets) - 1};
+  *rows = (elastirec_rows){items->buf, count_of(items), offsets->buf, count_of(offsets) - 1, NULL};
+  return 0;
+}
+
+static int is_tuple(PyObject *object, Py_ssize_t size) {
+  return PyTuple_Check(object) && PyTuple_Size(object) == size;
+}
+
+/* Takes a tuple of items and offsets. */
+static int take_rows(Buffers *buffers, PyObject *object, const char *name, elastirec_rows *rows) {
+  if (!is_tuple(object, 2)) return raise_type(name, "a tuple of items and offsets", object);
+  return take_parts(buffers, object, name, rows);
+}
+
+/* Takes a tuple of items and offsets, and of users where a caller has them. */
+static int take_histories(Buffers *buffers, PyObject *object, elastirec_rows *rows) {
+  if (!is_tuple(object, 3)) return take_rows(buffers, object, "histories", rows);
+  if (take_parts(buffers, object, "histories", rows) < 0) return -1;
+  const Py_buffer *users =
+      take_vector(buffers, PyTuple_GetItem(object, 2), "histories[2]", &int32);
+  if (!users) return -1;
+  if (count_of(users) != rows->count) {
+    PyErr_Format(PyExc_ValueError, "histories[2] must have an entry for each of %lld rows, got %lld",
+                 (long long)rows->count, (long long)count_of(users));
+    return -1;
+  }
+  rows->users = users->buf;
   return 0;
 }
 

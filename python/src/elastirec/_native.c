@@ -226,7 +226,7 @@ static PyObject *model_score(PyObject *module, PyObject *args) {
   elastirec_rows histories;
   int32_t threads;
   const Py_buffer *scores;
-  if (take_rows(&buffers, history_arg, "histories", &histories) == 0 &&
+  if (take_histories(&buffers, history_arg, &histories) == 0 &&
       take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0 &&
       (scores = take(&buffers, out_arg, "out", &float32, PyBUF_WRITABLE)))
     CALL(ok, elastirec_model_score, model->handle, &histories, threads, scores->buf,
@@ -264,7 +264,7 @@ static PyObject *model_recommend(PyObject *module, PyObject *args) {
   const uint8_t *allowed;
   int32_t k, threads;
   const Py_buffer *items, *scores;
-  if (take_rows(&buffers, history_arg, "histories", &histories) == 0 &&
+  if (take_histories(&buffers, history_arg, &histories) == 0 &&
       take_optional_rows(&buffers, excluded_arg, "excluded", histories.count, &storage,
                          &excluded) == 0 &&
       take_allowed(&buffers, allowed_arg, model, &allowed) == 0 &&
@@ -300,7 +300,7 @@ static PyObject *model_rank(PyObject *module, PyObject *args) {
   const elastirec_rows *excluded, *candidates;
   int32_t k, threads, *top;
   const Py_buffer *ranks;
-  if (take_rows(&buffers, history_arg, "histories", &histories) == 0 &&
+  if (take_histories(&buffers, history_arg, &histories) == 0 &&
       take_rows(&buffers, target_arg, "targets", &targets) == 0 &&
       check_row_count("targets", &targets, histories.count) == 0 &&
       take_optional_rows(&buffers, excluded_arg, "excluded", histories.count, &storage[0],
@@ -432,7 +432,7 @@ static PyObject *trainer_create(PyObject *module, PyObject *args) {
   int ok = 0;
   Buffers buffers = {0};
   elastirec_rows histories;
-  if (take_rows(&buffers, history_arg, "histories", &histories) == 0)
+  if (take_histories(&buffers, history_arg, &histories) == 0)
     CALL(ok, elastirec_trainer_create, model->handle, options, (size_t)length, &histories,
          &trainer->handle);
   release(&buffers);

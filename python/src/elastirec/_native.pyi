@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 Rows = tuple[NDArray[np.int32], NDArray[np.int64]]
 """Items and offsets of rows in compressed-sparse-row form."""
 
+Histories = Rows | tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]
+"""Rows and, for models that know people, the number of whose history each row is, -1 for somebody
+unknown. Without those, people are the rows of training, and unknown afterwards."""
+
 class Model: ...
 class Trainer: ...
 
@@ -23,11 +27,11 @@ def model_set_feature_vectors(
     model: Model, feature: int, vectors: NDArray[np.float32], /
 ) -> None: ...
 def model_score(
-    model: Model, histories: Rows, threads: int, out: NDArray[np.float32], /
+    model: Model, histories: Histories, threads: int, out: NDArray[np.float32], /
 ) -> None: ...
 def model_recommend(
     model: Model,
-    histories: Rows,
+    histories: Histories,
     excluded: Rows | None,
     allowed: NDArray[np.uint8] | None,
     k: int,
@@ -38,7 +42,7 @@ def model_recommend(
 ) -> None: ...
 def model_rank(
     model: Model,
-    histories: Rows,
+    histories: Histories,
     targets: Rows,
     excluded: Rows | None,
     candidates: Rows | None,
@@ -73,7 +77,7 @@ def model_stream_recommend(
     /,
 ) -> None: ...
 def model_cost(model: Model, length: int, /) -> tuple[int, int, int]: ...
-def trainer_create(model: Model, options: str, histories: Rows, /) -> Trainer: ...
+def trainer_create(model: Model, options: str, histories: Histories, /) -> Trainer: ...
 def trainer_advance(
     trainer: Trainer, seconds: float, threads: int, /
 ) -> tuple[int, int, int, int, float, bool]:
