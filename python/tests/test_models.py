@@ -54,7 +54,7 @@ def test_the_library_has_the_same_settings_and_defaults(kind):
 def test_every_setting_of_the_library_can_be_given(kind):
     ours = {**kind(**SIZES[kind])._configuration(), **features(kind)}
     network = Network({"model": kind._model, "items": 3, **ours})
-    elsewhere = {"model", "residual_weights", "users"}
+    elsewhere = {"model", "residual_weights", "users"}  # the last for user_embeddings
     assert described(network).keys() <= kind._parameters.keys() | elsewhere
 
 
@@ -138,6 +138,49 @@ class TestCaser:
             for targets in (1, 3)
         )
         assert three.history_[0]["tokens"] > one.history_[0]["tokens"]
+
+    def test_people_have_vectors_if_they_shall(self, split, tmp_path):
+        options = {**SIZES[er.Caser], "user_embeddings": True, "epochs": 5}
+        model = er.Caser(**options).fit(split.train, validation=split.valid, progress=False)
+        assert model.parameters()["user_embedding"].shape == (120, 16)
+        users = model.users_[[7, 3]]
+        histories = [split.train.history(user) for user in users]
+        by_user = model.recommend(users, output="arrays")
+        by_nobody = model.recommend(histories=histories, output="arrays")
+        assert not np.array_equal(by_user[1], by_nobody[1])
+        for place, user in enumerate(users):  # whoever else asks
+            alone = model.recommend([user], output="arrays")
+            np.testing.assert_array_equal(alone[0][0], by_user[0][place])
+        model.save(tmp_path / "model")
+        again = er.load(tmp_path / "model")
+        np.testing.assert_array_equal(again.recommend(users, output="arrays")[1], by_user[1])
+        unknown = model.recommend([7, 987], unknown="ignore", output="arrays")[0]
+        empty = model.recommend(histories=[[]], output="arrays")[0]
+        np.testing.assert_array_equal(unknown[1], empty[0])
+
+    def test_evaluating_knows_the_people(self, split):
+        options = {**SIZES[er.Caser], "user_embeddings": True, "epochs": 5}
+        model = er.Caser(**options).fit(split.train, progress=False)
+        report = model.evaluate(split.valid, 1, per_user=True)
+        seen = split.train.history(report.users[4])
+        items, _ = model.recommend([report.users[4]], k=30, output="arrays")
+        assert report.targets[4] not in seen
+        assert items[0].tolist().index(report.targets[4]) + 1 == report.ranks[4]
+
+    def test_another_log_has_other_people(self, split):
+        options = {**SIZES[er.Caser], "user_embeddings": True, "warm_start": True, "epochs": 1}
+        model = er.Caser(**options).fit(split.train, progress=False)
+        frame = split.train.to_frame()
+        frame["user"] = np.asarray(frame["user"]) + 1000
+        items = [np.asarray(frame["user"]), np.asarray(frame["item"])]
+        other = er.Interactions(dict(zip(("user", "item"), items, strict=True)))
+        assert other.n_items == split.train.n_items
+        with pytest.raises(er.DataError, match="users of the log before"):
+            model.fit(other, progress=False)
+
+    def test_people_need_the_original_form(self, split):
+        with pytest.raises(er.ConfigError, match='user_embeddings must be False with form="text"'):
+            er.Caser(form="text", user_embeddings=True).fit(split.train, progress=False)
 
     def test_a_window_too_small_for_the_text_form_is_refused(self, split):
         with pytest.raises(er.ConfigError, match=r'window must be at least 4 .* "text", got 3'):

@@ -113,9 +113,9 @@ class Recommender(Model):
                 fitted, stream, k, exclude_seen, allowed, threads(self.n_jobs)
             )
         else:
-            names, rows = _recommendation.requests(fitted, users, histories, unknown)
+            names, rows, people = _recommendation.requests(fitted, users, histories, unknown)
             items, scores = _recommendation.best_items(
-                fitted, rows, k, exclude_seen, allowed, threads(self.n_jobs)
+                fitted, rows, k, exclude_seen, allowed, threads(self.n_jobs), people
             )
         if as_frame:
             return _recommendation.as_frame(fitted, names, items, scores)

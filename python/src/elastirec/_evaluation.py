@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from elastirec import _candidates, _checks, metrics
 from elastirec._ids import IdMap
 from elastirec._network import Fitted
-from elastirec._rows import Int32, Rows, between, without
+from elastirec._rows import Int32, Rows, between, with_people, without
 from elastirec.errors import ConfigError, DataError, SampledMetricWarning, warn
 from elastirec.splits import Holdout
 
@@ -169,12 +169,15 @@ def rank(
     longest = int(np.diff(histories[1]).max(initial=1))
     length = min(longest, state.network.configuration.get("max_length", longest))
     size = int(min(1024, max(16, _MACS / max(1, state.network.cost(length).macs))))
+    people = state.users.index(holdout.users_) if state.network.knows_people else None
     ranks = np.empty(len(targets[0]), dtype=np.int32)
     top = np.empty((holdout.n_users, depth), dtype=np.int32) if depth else None
     for start in range(0, holdout.n_users, size):
         stop = min(start + size, holdout.n_users)
         found, best = state.network.rank(
-            between(histories, start, stop),
+            with_people(
+                between(histories, start, stop), None if people is None else people[start:stop]
+            ),
             between(targets, start, stop),
             None if excluded is None else between(excluded, start, stop),
             None if candidates is None else between(candidates, start, stop),

@@ -16,7 +16,7 @@ from elastirec._features import Categories, Feature
 from elastirec._ids import IdMap
 from elastirec._library import complaints_as, native
 from elastirec._params import nearest
-from elastirec._rows import Int32, Int64, Rows
+from elastirec._rows import Histories, Int32, Int64, Rows
 from elastirec.errors import ConfigError, DataError
 
 Float32 = NDArray[np.float32]
@@ -140,7 +140,12 @@ class Network:
         twin.set_features(self.features)
         return twin
 
-    def score(self, histories: Rows, threads: int) -> Float32:
+    @property
+    def knows_people(self) -> bool:
+        """Whether answers depend on whose a history is, which then goes with it."""
+        return bool(self.configuration.get("users"))
+
+    def score(self, histories: Histories, threads: int) -> Float32:
         """Return the scores of all items after each history, shape ``(rows, n_items)``."""
         scores = np.empty((len(histories[1]) - 1, self.n_items), dtype=np.float32)
         native.model_score(self.handle, histories, threads, scores)
@@ -148,7 +153,7 @@ class Network:
 
     def recommend(
         self,
-        histories: Rows,
+        histories: Histories,
         excluded: Rows | None,
         allowed: NDArray[np.uint8] | None,
         k: int,
@@ -165,7 +170,7 @@ class Network:
 
     def rank(
         self,
-        histories: Rows,
+        histories: Histories,
         targets: Rows,
         excluded: Rows | None,
         candidates: Rows | None,

@@ -12,7 +12,7 @@ from elastirec import _checks, _streams
 from elastirec._frames import Columns, make_frame, objects
 from elastirec._ids import IdMap, shown
 from elastirec._network import Fitted, Float32
-from elastirec._rows import Int32, Rows, between, select, stack
+from elastirec._rows import Int32, Rows, between, select, stack, with_people
 from elastirec._streams import StreamState
 from elastirec.errors import ConfigError, DataError, UnknownIdError, UnknownItemWarning, warn
 
@@ -71,10 +71,10 @@ def history_rows(state: Fitted, histories: Iterable[Any], unknown: Unknown | Non
 
 def user_rows(
     state: Fitted, users: Iterable[Any], unknown: Unknown | None
-) -> tuple[NDArray[Any], Rows]:
-    """Return users as an array, and the histories that ``fit`` saw of them.
+) -> tuple[NDArray[Any], Rows, Int32]:
+    """Return users as an array, the histories that ``fit`` saw of them, and their numbers.
 
-    A user who is unknown, where that is allowed, has an empty history.
+    A user who is unknown, where that is allowed, has an empty history and the number -1.
     """
     if isinstance(users, str) or not isinstance(users, Iterable):
         users = [users]
@@ -82,8 +82,9 @@ def user_rows(
     indices = find(state.users, listed, unknown, "user", "raise")
     if len(indices) and indices.min() < 0:
         lengths = np.where(indices < 0, 0, np.diff(state.histories[1])[indices])
-        return objects(list(listed)), select(state.histories, np.maximum(indices, 0), lengths)
-    return state.users.values[indices], select(state.histories, indices)
+        rows = select(state.histories, np.maximum(indices, 0), lengths)
+        return objects(list(listed)), rows, indices
+    return state.users.values[indices], select(state.histories, indices), indices
 
 
 def allowed_items(
@@ -110,6 +111,7 @@ def best_items(
     exclude_seen: bool,
     allowed: NDArray[np.uint8] | None,
     threads: int,
+    people: Int32 | None = None,
 ) -> tuple[Int32, Float32]:
     """Return the indices and scores of each row's best items, shape ``(rows, min(k, n_items))``."""
     _checks.flag("exclude_seen", exclude_seen)
@@ -117,7 +119,9 @@ def best_items(
 
     def answer(start: int, stop: int) -> tuple[Int32, Float32]:
         part = between(rows, start, stop)
-        return state.network.recommend(part, part if exclude_seen else None, allowed, k, threads)
+        histories = with_people(part, None if people is None else people[start:stop])
+        seen = part if exclude_seen else None
+        return state.network.recommend(histories, seen, allowed, k, threads)
 
     return _in_slices(len(rows[1]) - 1, k, answer)
 
@@ -199,13 +203,16 @@ def requests(
     users: Iterable[Any] | None,
     histories: Iterable[Any] | None,
     unknown: Unknown | None,
-) -> tuple[Columns, Rows]:
-    """Return the first column of the answer, "user" or "history", and the rows to answer for."""
+) -> tuple[Columns, Rows, Int32 | None]:
+    """Return the first column of the answer, "user" or "history", and the rows to answer for.
+
+    Where answers depend on it, also the numbers of the people whose rows these are.
+    """
     if histories is not None:
         rows = history_rows(state, histories, unknown)
-        return {"history": np.arange(len(rows[1]) - 1)}, rows
-    people, rows = user_rows(state, cast(Iterable[Any], users), unknown)
-    return {"user": people}, rows
+        return {"history": np.arange(len(rows[1]) - 1)}, rows, None
+    people, rows, numbers = user_rows(state, cast(Iterable[Any], users), unknown)
+    return {"user": people}, rows, numbers if state.network.knows_people else None
 
 
 def output_kind(output: str) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Rows = tuple[Int32, Int64]
+Histories = Rows | tuple[Int32, Int64, Int32]  # and the number of whose each is, -1 for unknown
 
 
 def offsets_of(lengths: NDArray[Any]) -> Int64:
@@ -38,6 +39,11 @@ def between(rows: Rows, start: int, stop: int) -> Rows:
     items, offsets = rows
     cut = offsets[start : stop + 1]
     return items[cut[0] : cut[-1]], cut - cut[0]
+
+
+def with_people(rows: Rows, people: Int32 | None) -> Histories:
+    """Return rows as histories of these people, or of nobody known for None."""
+    return rows if people is None else (*rows, people)
 
 
 def select(rows: Rows, chosen: NDArray[Any], lengths: NDArray[Any] | None = None) -> Rows:

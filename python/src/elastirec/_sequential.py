@@ -189,6 +189,10 @@ default="softmax"
         training = SequentialRecommender._parameters.keys() | self._extra_options
         return self._checked(training - _OF_FIT)
 
+    def _counts(self, log: Interactions) -> dict[str, int]:
+        """Return how many of what the network has vectors of."""
+        return {"items": log.n_items}
+
     def _features(self, log: Interactions) -> tuple[Feature, ...]:
         """Return the features of the log's items that the network reads."""
         return ()
@@ -198,7 +202,7 @@ default="softmax"
         wanted = self._checked(["random_state", "warm_start"])
         seed = secrets.randbits(53) if wanted["random_state"] is None else wanted["random_state"]
         features = self._features(log)
-        sizes = {"model": self._model, "items": log.n_items, **configuration}
+        sizes = {"model": self._model, **self._counts(log), **configuration}
         if features:
             sizes["features"] = [feature.configuration for feature in features]
         fitted = vars(self).get("_fitted")
@@ -207,6 +211,8 @@ default="softmax"
         else:
             if not fitted.items.equals(log._items):
                 raise DataError("warm_start needs a log with the items of the log before")
+            if fitted.network.knows_people and not fitted.users.equals(log._users):
+                raise DataError("warm_start needs a log with the users of the log before")
             before = {k: v for k, v in fitted.network.configuration.items() if k != "seed"}
             names = dict.fromkeys([*sizes, *before])
             changed = [name for name in names if before.get(name) != sizes.get(name)]

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from elastirec._kinds import Deviation, Share, Size
 from elastirec._sequential import CausalRecommender
+from elastirec.errors import ConfigError
+from elastirec.interactions import Interactions
 
 # Horizontal filters of each height, and vertical ones, where none are given.
 _FILTERS = {"original": (16, 4), "text": (100, 1)}
@@ -32,6 +34,9 @@ class Caser(CausalRecommender):
         Of each height; None for 16, or 100 in form "text".
     vertical_filters : int or None, default=None
         None for 4, or 1 in form "text".
+    user_embeddings : bool, default=False
+        Whether scores depend on who asks, too, as in the paper; not for form "text". Histories of
+        people who are not in the log are scored without.
     dropout : float, default=0.5
         Share dropped of the filters' outputs.
     initial_std : float, default=0.02
@@ -42,7 +47,7 @@ class Caser(CausalRecommender):
     References
     ----------
     Tang and Wang, "Personalized Top-N Sequential Recommendation via Convolutional Sequence
-    Embedding", WSDM 2018; without the users' embeddings. The form "text" is from Yuan et al., "A
+    Embedding", WSDM 2018. The form "text" is from Yuan et al., "A
     Simple Convolutional Generative Network for Next Item Recommendation", WSDM 2019.
 
     Examples
@@ -62,12 +67,22 @@ class Caser(CausalRecommender):
     max_length: Size | None = None
     horizontal_filters: Size | None = None
     vertical_filters: Size | None = None
+    user_embeddings: bool = False
     dropout: Share = 0.5
     initial_std: Deviation = 0.02
     targets: Size = 1
 
+    def _counts(self, log: Interactions) -> dict[str, int]:
+        users = {"users": log.n_users} if self.user_embeddings else {}
+        return {**super()._counts(log), **users}
+
+    def _expect_fitting(self, configuration: Mapping[str, Any]) -> None:
+        if configuration["user_embeddings"] and configuration["form"] == "text":
+            raise ConfigError('user_embeddings must be False with form="text", got True')
+
     def _configuration(self) -> dict[str, Any]:
         configuration = super()._configuration()
+        del configuration["user_embeddings"]  # the library takes their number
         horizontal, vertical = _FILTERS[configuration["form"]]
         return {
             "horizontal_filters": horizontal,
@@ -81,6 +96,7 @@ class Caser(CausalRecommender):
         items, dim, window = (configuration[name] for name in ("items", "dim", "window"))
         filters = configuration["horizontal_filters"]
         vertical = configuration["vertical_filters"]
+        users = configuration.get("users", 0)
         heights = [2, 3, 4] if configuration["form"] == "text" else [1, window]
         highest = 2 if configuration["form"] == "text" else window - 1
         outline = {
@@ -93,6 +109,7 @@ class Caser(CausalRecommender):
             return {**outline, "output_embedding": (items, vertical * dim + 3 * filters)}
         return {
             **outline,
+            **({"user_embedding": (users, dim)} if users else {}),
             "map.weight": (dim, vertical * dim + filters * window),
-            "output_embedding": (items, dim),
+            "output_embedding": (items, 2 * dim if users else dim),
         }

@@ -16,6 +16,7 @@ from elastirec._ids import IdMap
 from elastirec._library import native
 from elastirec._model import MODELS
 from elastirec._network import Network
+from elastirec._rows import Histories, with_people
 from elastirec._sequential import SequentialRecommender
 
 FIXTURES = Path(__file__).resolve().parents[3] / "Tests" / "Fixtures"
@@ -24,7 +25,6 @@ CASES = {
     for path in sorted(FIXTURES.glob("*.json"))
     if path.stem != "ops"
     for case in json.loads(path.read_text())["cases"]
-    if not case["configuration"].get("users")  # whose vectors no Python model has
 }
 TRACED = [name for name, case in CASES.items() if "trace" in case]
 # A model of each name in the library; NextItNetPlus has that of NextItNet.
@@ -39,8 +39,9 @@ def array(tensor: dict[str, Any]) -> np.ndarray:
     return np.array(tensor["values"], dtype=np.float64).reshape(tensor["shape"])
 
 
-def rows(packed: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(packed["items"], dtype=np.int32), np.array(packed["offsets"], dtype=np.int64)
+def rows(packed: dict[str, Any]) -> Histories:
+    rows = np.array(packed["items"], dtype=np.int32), np.array(packed["offsets"], dtype=np.int64)
+    return with_people(rows, np.array(packed["users"], "i4") if "users" in packed else None)
 
 
 def features(case: dict[str, Any]) -> list[Feature]:
