@@ -16,14 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Attention dropout is left out: PyTorch's fast attention has none.
-TRANSFORMER = {
-    "dim": 64,
-    "inner_dim": 256,
-    "blocks": 2,
-    "heads": 2,
-    "dropout": 0.2,
-    "inner_dropout": 0.2,
-}
+TRANSFORMER = {"dim": 64, "inner_dim": 256, "blocks": 2, "heads": 2, "dropout": 0.2}
 
 
 @dataclass(frozen=True)
