@@ -64,9 +64,15 @@ class Peer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.item_embedding = nn.Parameter(torch.empty(items, dim))
 
-    def initialize(self, std: float = 0.02) -> None:
-        """Draw matrices from a normal distribution; biases start at 0 and gains at 1."""
+    def initialize(self, std: float = 0.02, but: tuple[str, ...] = ()) -> None:
+        """Draw matrices from a normal distribution; biases start at 0 and gains at 1.
+
+        Parameters whose names begin with one of ``but`` stay as PyTorch drew them: uniform within
+        one over the root of the inputs.
+        """
         for name, weight in self.named_parameters():
+            if name.startswith(but):
+                continue
             if weight.dim() > 1:
                 nn.init.normal_(weight, std=std)
             elif "norm" in name and name.endswith("weight"):

@@ -40,7 +40,7 @@ class Caser(Peer):
         self.map = nn.Linear(vertical_filters * dim + window * horizontal_filters, dim)
         self.output_embedding = nn.Parameter(torch.empty(items, dim))
         self.output_bias = nn.Parameter(torch.empty(items))
-        self.initialize()
+        self.initialize(but=("horizontal.", "vertical.", "map."))
 
     def states(self, batch: Batch) -> Tensor:
         """Return the states at the places of a batch."""

@@ -33,6 +33,8 @@ class GRU4Rec(Peer):
         self.gru = nn.GRU(dim, hidden_dim, layers, bias=False, batch_first=True)
         self.map = nn.Linear(hidden_dim, dim)
         self.initialize()
+        for weight in (*self.gru.parameters(), self.map.weight):
+            nn.init.xavier_uniform_(weight)
 
     def states(self, batch: Batch) -> Tensor:
         """Return the states at the places of a batch."""

@@ -76,7 +76,7 @@ class MLPMixer(Peer):
             for _ in range(layers)
         )
         self.final_norm = nn.LayerNorm(dim, 1e-12)
-        self.initialize()
+        self.initialize(but=tuple(f"layers.{n}.token." for n in range(layers)))
         with torch.no_grad():
             self.item_embedding[self.padding] = 0
 

@@ -66,6 +66,9 @@ class NextItNet(Peer):
         self.output_embedding = nn.Parameter(torch.empty(items, dim))
         self.output_bias = nn.Parameter(torch.empty(items))
         self.initialize()
+        for weight in self.parameters():
+            if weight.dim() > 1:
+                nn.init.trunc_normal_(weight, std=0.02, a=-0.04, b=0.04)
 
     def states(self, batch: Batch) -> Tensor:
         """Return the states at the places of a batch."""

@@ -38,6 +38,8 @@ class NFM(Peer):
         self.output_embedding = nn.Parameter(torch.empty(items, widths[-1]))
         self.output_bias = nn.Parameter(torch.empty(items))
         self.initialize()
+        for hidden in self.hidden:
+            nn.init.xavier_uniform_(hidden.weight)
 
     def states(self, batch: Batch) -> Tensor:
         """Return the states at the places of a batch."""
