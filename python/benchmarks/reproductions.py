@@ -201,6 +201,7 @@ RUNS = [
         {
             "dim": 64,
             "dropout": 0.5,
+            "max_length": 50,
             "weight_decay": 1e-6,
             "batch_size": 128,
             "learning_rate": 1e-3,
