@@ -44,6 +44,31 @@ public struct PackedGRU {
   /// What `backward` needs of each step: r, z and n, and U h of the candidate where r acts on that.
   public var gateWidth: Int { (form == .recbole ? 4 : 3) * width }
 
+  /// The histories that go on at one step, the longest first.
+  private struct Step {
+    /// The token of each.
+    let tokens: [Int]
+    /// Their states, and products of those with U.
+    let state: Matrix
+    let u: Matrix
+    let gates: Matrix
+    /// Whether gates have a row for each token, or one for each history that goes on.
+    let savesGates: Bool
+
+    func forEachRow(
+      _ body: (_ token: Int, _ gates: Output, _ u: Output, _ state: Output) -> Void
+    ) {
+      for (i, token) in tokens.enumerated() {
+        body(
+          token, gates.pointer + (savesGates ? token : i) * gates.stride, u.pointer + i * u.stride,
+          state.pointer + i * state.stride)
+      }
+    }
+  }
+
+  /// The tokens of step t.
+  private func tokens(_ t: Int) -> [Int] { order.prefix(active[t]).map { offsets[$0] + t } }
+
   /// Runs every history from its row of `states`, which becomes its last state, or from zero.
   ///
   /// - Shapes: `x` is `[tokens, 3 width]`, `weight` is `[3 width, width]`, `h` is
@@ -51,62 +76,63 @@ public struct PackedGRU {
   public func forward(
     _ x: Matrix, weight: Matrix, states: Matrix? = nil, into h: Matrix, gates: Matrix?
   ) {
-    let current = Buffer(count: order.count * width)
-    let products = Buffer(count: order.count * 3 * width)
-    let unsaved = gates == nil ? Buffer(count: order.count * gateWidth) : nil
-    if let states {
-      for (i, s) in order.enumerated() {
-        (current.pointer + i * width).update(from: states.pointer + s * states.stride, count: width)
-      }
-    } else {
-      loops.fill(current.pointer, count: current.count, value: 0)
+    func rows(_ columns: Int) -> Matrix {
+      Matrix(Buffer(count: order.count * columns), rows: order.count, columns: columns)
+    }
+    let (current, products, place) = (rows(width), rows(3 * width), gates ?? rows(gateWidth))
+    if states == nil { current.zero() }
+    for (i, s) in order.enumerated() {
+      guard let states else { break }
+      (current.pointer + i * width).update(from: states.pointer + s * states.stride, count: width)
     }
     for (t, count) in active.enumerated() {
-      let state = Matrix(current, rows: count, columns: width)
-      let u = Matrix(products, rows: count, columns: 3 * width)
+      let step = Step(
+        tokens: tokens(t), state: current.rows(0..<count), u: products.rows(0..<count),
+        gates: place, savesGates: gates != nil)
       // A product with fresh states is zero.
       let isFresh = t == 0 && states == nil
-      if isFresh { u.zero() }
-      func forEachRow(_ body: (_ row: Int, _ gates: Output, _ u: Output, _ state: Output) -> Void) {
-        for i in 0..<count {
-          let row = offsets[order[i]] + t
-          let saved = gates.map { $0.pointer + row * $0.stride }
-          let place = saved ?? unsaved.map { $0.pointer + i * gateWidth }
-          guard let place else { continue }
-          body(row, place, u.pointer + i * u.stride, state.pointer + i * width)
-        }
-      }
-      if !isFresh {
-        let maps = form == .recbole ? 3 * width : 2 * width
-        gemm(
-          state, weight.block(rows: maps, columns: width), transposeB: true,
-          into: u.block(rows: count, columns: maps))
-      }
-      forEachRow { row, gates, u, state in
-        loops.sigmoidOfSum(x.pointer + row * x.stride, u, into: gates, count: 2 * width)
-        if form == .recbole {
-          (gates + 3 * width).update(from: u + 2 * width, count: width)
-        } else {
-          loops.multiply(gates, state, into: u, count: width)
-        }
-      }
-      if form == .tensorflow && !isFresh {
-        gemm(
-          u.block(rows: count, columns: width),
-          weight.block(row: 2 * width, rows: width, columns: width), transposeB: true,
-          into: u.block(column: 2 * width, rows: count, columns: width))
-      }
-      forEachRow { row, gates, u, state in
-        loops.gatedUpdate(
-          x: x.pointer + row * x.stride + 2 * width, u: u + 2 * width,
-          reset: form == .recbole ? Input(gates) : nil, update: gates + width, state: state,
-          candidate: gates + 2 * width, count: width)
-        (h.pointer + row * h.stride).update(from: state, count: width)
+      if isFresh { step.u.zero() }
+      findGates(step, x, isFresh ? nil : weight)
+      findStates(step, x, isFresh ? nil : weight, into: h)
+    }
+    for (i, s) in order.enumerated() {
+      guard let states else { break }
+      (states.pointer + s * states.stride).update(from: current.pointer + i * width, count: width)
+    }
+  }
+
+  /// Writes r and z, and where r acts on the state, r h in the place of its product.
+  private func findGates(_ step: Step, _ x: Matrix, _ weight: Matrix?) {
+    if let weight {
+      let maps = form == .recbole ? 3 * width : 2 * width
+      gemm(
+        step.state, weight.rows(0..<maps), transposeB: true,
+        into: step.u.block(rows: step.u.rows, columns: maps))
+    }
+    step.forEachRow { token, gates, u, state in
+      loops.sigmoidOfSum(x.pointer + token * x.stride, u, into: gates, count: 2 * width)
+      if form == .recbole {
+        (gates + 3 * width).update(from: u + 2 * width, count: width)
+      } else {
+        loops.multiply(gates, state, into: u, count: width)
       }
     }
-    guard let states else { return }
-    for (i, s) in order.enumerated() {
-      (states.pointer + s * states.stride).update(from: current.pointer + i * width, count: width)
+  }
+
+  /// Writes n and the new states.
+  private func findStates(_ step: Step, _ x: Matrix, _ weight: Matrix?, into h: Matrix) {
+    let candidate = 2 * width
+    if let weight, form == .tensorflow {
+      gemm(
+        step.u.block(rows: step.u.rows, columns: width), weight.rows(candidate..<(3 * width)),
+        transposeB: true, into: step.u.block(column: candidate, rows: step.u.rows, columns: width))
+    }
+    step.forEachRow { token, gates, u, state in
+      loops.gatedUpdate(
+        x: x.pointer + token * x.stride + candidate, u: u + candidate,
+        reset: form == .recbole ? Input(gates) : nil, update: gates + width, state: state,
+        candidate: gates + candidate, count: width)
+      (h.pointer + token * h.stride).update(from: state, count: width)
     }
   }
 
@@ -121,81 +147,84 @@ public struct PackedGRU {
     dWeight: Matrix?, weightBeta: Float
   ) {
     let before = self.before(h, states)
-    let carried = Buffer(count: order.count * width)
-    loops.fill(carried.pointer, count: carried.count, value: 0)
-    let products = Buffer(count: order.count * 3 * width)
+    let carried = Matrix(Buffer(count: order.count * width), rows: order.count, columns: width)
+    carried.zero()
+    let products = Matrix(
+      Buffer(count: order.count * 3 * width), rows: order.count, columns: 3 * width)
     for (t, count) in active.enumerated().reversed() {
-      let dState = Matrix(carried, rows: count, columns: width)
-      let du = Matrix(products, rows: count, columns: 3 * width)
-      for i in 0..<count {
-        let row = offsets[order[i]] + t
-        let (gate, d) = (gates.pointer + row * gates.stride, dx.pointer + row * dx.stride)
-        let (state, product) = (dState.pointer + i * width, du.pointer + i * du.stride)
-        loops.add(state, dh.pointer + row * dh.stride, into: state, count: width)
-        loops.gatedUpdateBackward(
-          update: gate + width, candidate: gate + 2 * width,
-          before: before.pointer + row * width, dState: state, dUpdate: d + width,
-          dCandidate: d + 2 * width, count: width)
-        (product + width).update(from: d + width, count: 2 * width)
-        if form == .recbole {
-          loops.gatedProductBackward(
-            reset: gate, u: gate + 3 * width, dProduct: product + 2 * width, dReset: d,
-            count: width)
-          product.update(from: d, count: width)
-          (gate + 3 * width).update(from: product + 2 * width, count: width)
-        }
-      }
+      // The gradients of the states and of their products with U, in the places of these.
+      let step = Step(
+        tokens: tokens(t), state: carried.rows(0..<count), u: products.rows(0..<count),
+        gates: gates, savesGates: true)
+      pullBackUpdate(step, before, dh: dh, into: dx)
       if form == .recbole {
-        gemm(du, weight, into: dState, beta: 1)
+        gemm(step.u, weight, into: step.state, beta: 1)
       } else {
-        pullBackReset(t, weight, before, gates, dx: dx, du: du, dState: dState)
+        pullBackReset(step, weight, before, into: dx)
       }
     }
-    guard let dWeight else { return }
+    if let dWeight { findWeightGradient(before, gates, dx: dx, into: dWeight, beta: weightBeta) }
+  }
+
+  /// The step from the new state to the update gate, the candidate and the state before, and where r
+  /// acts on the product, to the reset gate.
+  private func pullBackUpdate(_ step: Step, _ before: Matrix, dh: Matrix, into dx: Matrix) {
     let candidate = 2 * width
-    gemm(
-      dx.block(rows: dx.rows, columns: candidate), before, transposeA: true,
-      into: dWeight.block(rows: candidate, columns: width), beta: weightBeta)
-    let ofCandidate = dWeight.block(row: candidate, rows: width, columns: width)
-    if form == .recbole {
-      // What came after the reset gate was left in the place of what it acted on.
-      gemm(
-        gates.block(column: 3 * width, rows: dx.rows, columns: width), before, transposeA: true,
-        into: ofCandidate, beta: weightBeta)
-    } else {
-      gemm(
-        dx.block(column: candidate, rows: dx.rows, columns: width),
-        gates.block(rows: dx.rows, columns: width), transposeA: true, into: ofCandidate,
-        beta: weightBeta)
+    step.forEachRow { token, gates, du, dState in
+      let d = dx.pointer + token * dx.stride
+      loops.add(dState, dh.pointer + token * dh.stride, into: dState, count: width)
+      loops.gatedUpdateBackward(
+        update: gates + width, candidate: gates + candidate,
+        before: before.pointer + token * width, dState: dState, dUpdate: d + width,
+        dCandidate: d + candidate, count: width)
+      (du + width).update(from: d + width, count: 2 * width)
+      guard form == .recbole else { return }
+      // The gradient of U h takes its place, for that of the weight.
+      let product = gates + 3 * width
+      loops.gatedProductBackward(
+        reset: gates, u: product, dProduct: du + candidate, dReset: d, count: width)
+      du.update(from: d, count: width)
+      product.update(from: du + candidate, count: width)
     }
   }
 
-  /// The step from the candidate to the state before, through r h, and from the gates. Leaves r h in
-  /// the place of r.
-  private func pullBackReset(
-    _ t: Int, _ weight: Matrix, _ before: Matrix, _ gates: Matrix, dx: Matrix, du: Matrix,
-    dState: Matrix
-  ) {
-    let (count, gateColumns) = (dState.rows, 2 * width)
-    // The product's place is that of the reset gate's gradient, which comes after it.
-    let product = du.block(rows: count, columns: width)
+  /// The step from the candidate to the state before through r h, and from the gates. Leaves r h in
+  /// the place of r, for the gradient of the weight.
+  private func pullBackReset(_ step: Step, _ weight: Matrix, _ before: Matrix, into dx: Matrix) {
+    let (count, candidate) = (step.u.rows, 2 * width)
+    // The gradient of r h stands in the place of the reset gate's, which comes after it.
     gemm(
-      du.block(column: gateColumns, rows: count, columns: width),
-      weight.block(row: gateColumns, rows: width, columns: width), into: product)
-    for i in 0..<count {
-      let row = offsets[order[i]] + t
-      let (gate, old) = (gates.pointer + row * gates.stride, before.pointer + row * width)
-      let (d, place) = (dx.pointer + row * dx.stride, product.pointer + i * product.stride)
-      loops.gatedProductBackward(
-        reset: gate, u: old, dProduct: place, dReset: d, count: width)
-      let state = dState.pointer + i * width
-      loops.add(state, place, into: state, count: width)
-      loops.multiply(gate, old, into: gate, count: width)
-      place.update(from: d, count: width)
+      step.u.block(column: candidate, rows: count, columns: width),
+      weight.rows(candidate..<(3 * width)), into: step.u.block(rows: count, columns: width))
+    step.forEachRow { token, gates, du, dState in
+      let (d, old) = (dx.pointer + token * dx.stride, before.pointer + token * width)
+      loops.gatedProductBackward(reset: gates, u: old, dProduct: du, dReset: d, count: width)
+      loops.add(dState, du, into: dState, count: width)
+      loops.multiply(gates, old, into: gates, count: width)
+      du.update(from: d, count: width)
     }
     gemm(
-      du.block(rows: count, columns: gateColumns),
-      weight.block(rows: gateColumns, columns: width), into: dState, beta: 1)
+      step.u.block(rows: count, columns: candidate), weight.rows(0..<candidate), into: step.state,
+      beta: 1)
+  }
+
+  /// One product over all tokens for the gates, one for the candidate.
+  private func findWeightGradient(
+    _ before: Matrix, _ gates: Matrix, dx: Matrix, into dWeight: Matrix, beta: Float
+  ) {
+    let (rows, candidate) = (dx.rows, 2 * width)
+    gemm(
+      dx.block(rows: rows, columns: candidate), before, transposeA: true,
+      into: dWeight.rows(0..<candidate), beta: beta)
+    let (left, right) =
+      form == .recbole
+      ? (gates.block(column: 3 * width, rows: rows, columns: width), before)
+      : (
+        dx.block(column: candidate, rows: rows, columns: width),
+        gates.block(rows: rows, columns: width)
+      )
+    gemm(
+      left, right, transposeA: true, into: dWeight.rows(candidate..<(3 * width)), beta: beta)
   }
 
   /// The state before each token: the row before, or what it was at first.
