@@ -207,6 +207,12 @@ class TestModels:
         assert not np.array_equal(changed.scores(tagged), before.scores(tagged))
         np.testing.assert_array_equal(changed.scores(bare), before.scores(bare))
 
+    def test_they_stay_when_weights_are_set(self, kind, featured_log):
+        model = fit(kind, featured_log)
+        before = model.scores([[1, 2]])
+        model.set_parameters(model.parameters())
+        np.testing.assert_array_equal(model.scores([[1, 2]]), before)
+
     def test_they_come_back_from_files_and_pickles(self, kind, featured_log, tmp_path):
         model = fit(kind, featured_log)
         model.save(tmp_path / "model")
