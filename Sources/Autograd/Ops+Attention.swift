@@ -17,11 +17,12 @@ public func softmaxAttention(
     dropout: randomKey == nil ? 0 : dropout,
     key: randomKey ?? RandomKey(seed: 0, step: 0, op: 0), firstToken: pass.firstToken,
     maximalLength: maximalLength)
-  let y = Tensor(shape: [tokens, dim])
+  let y = Tensor(rows: tokens, columns: dim)
   let wantsGradient = pass.tape.map { tape in [query, key, value].contains(where: tape.wants) }
   let logSums = wantsGradient == true ? Buffer(count: heads * tokens) : nil
   attention.forward(
     q: query.matrix, k: key.matrix, v: value.matrix, into: y.matrix, logSums: logSums?.pointer)
+  if pass.isInference { return y }
   return pass.result(y, of: [query, key, value]) { tape in
     { g in
       guard let logSums else { return }
@@ -45,7 +46,7 @@ public func softmaxAttention(
 public func lastSoftmaxAttention(
   query: Tensor, key: Tensor, value: Tensor, heads: Int, offsets: [Int], maximalLength: Int
 ) -> Tensor {
-  let y = Tensor(shape: query.shape)
+  let y = Tensor(like: query)
   PackedAttention(
     heads: heads, dim: query.columns, offsets: offsets, maximalLength: maximalLength
   ).forwardLast(q: query.matrix, k: key.matrix, v: value.matrix, into: y.matrix)

@@ -7,7 +7,7 @@ public func gather(_ table: Tensor, rows: [Int32], scale: Float = 1, on pass: Pa
   precondition(
     rows.allSatisfy { $0 >= 0 && $0 < table.rows }, "gather: a row is outside 0 ..< \(table.rows)")
   let columns = table.columns
-  let y = Tensor(shape: [rows.count, columns])
+  let y = Tensor(rows: rows.count, columns: columns)
   for (i, row) in rows.enumerated() {
     let source = table.pointer + Int(row) * table.matrix.stride
     if scale == 1 {
@@ -16,6 +16,7 @@ public func gather(_ table: Tensor, rows: [Int32], scale: Float = 1, on pass: Pa
       loops.scale(source, alpha: scale, into: y.pointer + i * columns, count: columns)
     }
   }
+  if pass.isInference { return y }
   return pass.result(y, of: [table]) { tape in
     { g in tape.add(g.matrix, alpha: scale, toRows: rows, of: table) }
   }

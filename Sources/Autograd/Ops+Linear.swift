@@ -11,10 +11,11 @@ public func linear(
 ) -> Tensor {
   let (rows, out) = (x.rows, weight.rows)
   precondition(x.columns == weight.columns, "linear: \(x.shape) does not fit \(weight.shape)")
-  let u = Tensor(shape: [rows, out])
+  let u = Tensor(rows: rows, columns: out)
   gemm(
     x.matrix, weight.matrix, transposeB: true, into: u.matrix,
     bias: bias.map { Input($0.pointer) })
+  if pass.isInference { return activate(inPlace: u, activation) }
   let (y, pullBack) = activated(u, activation, dropout: dropout, on: pass)
   return pass.result(y, of: [x, weight] + (bias.map { [$0] } ?? [])) { tape in
     { g in
@@ -54,6 +55,7 @@ public func mixPositions(
     loops.fill(u.pointer + r * width, count: width, value: bias.pointer[r])
   }
   gemm(weight.matrix, wide(x.matrix, positions), into: wide(u.matrix, out), beta: 1)
+  if pass.isInference { return activate(inPlace: u, activation) }
   let (y, pullBack) = activated(u, activation, dropout: dropout, on: pass)
   return pass.result(y, of: [x, weight, bias]) { tape in
     { g in
@@ -72,6 +74,15 @@ public func mixPositions(
   }
 }
 
+/// Returns activation(u) in the memory of u.
+private func activate(inPlace u: Tensor, _ activation: Activation) -> Tensor {
+  if activation != .none {
+    loops.activate(
+      u.pointer, activation: activation, scales: nil, into: u.pointer, count: u.count)
+  }
+  return u
+}
+
 /// Returns dropout(activation(u)), and what turns the gradient of that into the gradient of u, in
 /// place.
 private func activated(
@@ -79,7 +90,7 @@ private func activated(
 ) -> (y: Tensor, pullBack: (Tensor) -> Void) {
   let scales = pass.dropoutScales(rows: u.rows, columns: u.columns, probability: dropout)
   if activation == .none && scales == nil { return (u, { _ in }) }
-  let y = Tensor(shape: u.shape)
+  let y = Tensor(like: u)
   loops.activate(
     u.pointer, activation: activation, scales: scales.map { Input($0.pointer) }, into: y.pointer,
     count: u.count)

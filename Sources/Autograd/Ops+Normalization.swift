@@ -11,12 +11,13 @@ public func layerNorm(
     weight.count == x.columns && bias.count == x.columns,
     "layerNorm: \(x.shape) does not fit \(weight.shape), \(bias.shape)")
   let (rows, columns) = (x.rows, x.columns)
-  let y = Tensor(shape: x.shape)
-  let statistics = Buffer(count: 2 * rows)
-  let (means, inverses) = (statistics.pointer, statistics.pointer + rows)
+  let y = Tensor(like: x)
+  let statistics = pass.isInference ? nil : Buffer(count: 2 * rows)
+  let means = statistics?.pointer
   loops.layerNorm(
     x.numbers, weight: weight.pointer, bias: bias.pointer, epsilon: epsilon, rows: rows,
-    columns: columns, into: y.pointer, means: means, inverses: inverses)
+    columns: columns, into: y.pointer, means: means, inverses: means.map { $0 + rows })
+  guard let statistics else { return y }
   return pass.result(y, of: [x, weight, bias]) { tape in
     { [statistics] g in
       let (means, inverses) = (statistics.pointer, statistics.pointer + rows)

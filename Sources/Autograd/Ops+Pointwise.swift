@@ -3,7 +3,7 @@ public import VectorLoops
 
 /// Returns activation(x).
 public func activate(_ x: Tensor, _ activation: Activation, on pass: Pass) -> Tensor {
-  let y = Tensor(shape: x.shape)
+  let y = Tensor(like: x)
   loops.activate(x.numbers, activation: activation, scales: nil, into: y.pointer, count: x.count)
   return pass.result(y, of: [x]) { tape in
     { g in
@@ -19,7 +19,7 @@ public func activate(_ x: Tensor, _ activation: Activation, on pass: Pass) -> Te
 public func dropout(_ x: Tensor, probability: Float, on pass: Pass) -> Tensor {
   guard let scales = pass.dropoutScales(rows: x.rows, columns: x.columns, probability: probability)
   else { return x }
-  let y = Tensor(shape: x.shape)
+  let y = Tensor(like: x)
   loops.multiply(x.numbers, scales.pointer, into: y.pointer, count: x.count)
   return pass.result(y, of: [x]) { tape in
     { g in
@@ -31,15 +31,16 @@ public func dropout(_ x: Tensor, probability: Float, on pass: Pass) -> Tensor {
 
 /// Returns x + dropout(z).
 public func residual(_ x: Tensor, _ z: Tensor, dropout: Float = 0, on pass: Pass) -> Tensor {
-  precondition(x.shape == z.shape, "residual: \(x.shape) does not fit \(z.shape)")
+  precondition(x.isLike(z), "residual: \(x.shape) does not fit \(z.shape)")
   let scales = pass.dropoutScales(rows: x.rows, columns: x.columns, probability: dropout)
-  let y = Tensor(shape: x.shape)
+  let y = Tensor(like: x)
   loops.addResidual(
     x.numbers, z.numbers, scales: scales.map { Input($0.pointer) }, into: y.pointer, count: x.count)
+  if pass.isInference { return y }
   return pass.result(y, of: [x, z]) { tape in
     { g in
       if tape.wants(z) {
-        let dz = Tensor(shape: z.shape)
+        let dz = Tensor(like: z)
         if let scales {
           loops.multiply(g.pointer, scales.pointer, into: dz.pointer, count: g.count)
         } else {
@@ -58,9 +59,9 @@ public func residual(_ x: Tensor, _ z: Tensor, dropout: Float = 0, on pass: Pass
 /// - Shapes: `weight` is `[1]`.
 public func residual(_ x: Tensor, _ z: Tensor, weight: Tensor, on pass: Pass) -> Tensor {
   precondition(
-    x.shape == z.shape && weight.count == 1,
+    x.isLike(z) && weight.count == 1,
     "residual: \(x.shape) does not fit \(z.shape), weight \(weight.shape)")
-  let y = Tensor(shape: x.shape)
+  let y = Tensor(like: x)
   y.pointer.update(from: x.numbers, count: x.count)
   loops.accumulate(z.numbers, alpha: weight.pointer[0], into: y.pointer, count: z.count)
   return pass.result(y, of: [x, z, weight]) { tape in
@@ -90,13 +91,13 @@ public func add(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor { residual(x,
 
 /// Returns the products of the numbers of x and y.
 public func multiply(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor {
-  precondition(x.shape == y.shape, "multiply: \(x.shape) does not fit \(y.shape)")
-  let z = Tensor(shape: x.shape)
+  precondition(x.isLike(y), "multiply: \(x.shape) does not fit \(y.shape)")
+  let z = Tensor(like: x)
   loops.multiply(x.numbers, y.numbers, into: z.pointer, count: x.count)
   return pass.result(z, of: [x, y]) { tape in
     { g in
       for (input, other) in [(x, y), (y, x)] where tape.wants(input) {
-        let d = Tensor(shape: g.shape)
+        let d = Tensor(like: g)
         loops.multiply(g.pointer, other.numbers, into: d.pointer, count: g.count)
         tape.add(d, to: input)
       }
@@ -106,7 +107,7 @@ public func multiply(_ x: Tensor, _ y: Tensor, on pass: Pass) -> Tensor {
 
 /// Returns factor * x.
 public func scale(_ x: Tensor, by factor: Float, on pass: Pass) -> Tensor {
-  let y = Tensor(shape: x.shape)
+  let y = Tensor(like: x)
   loops.scale(x.numbers, alpha: factor, into: y.pointer, count: x.count)
   return pass.result(y, of: [x]) { tape in
     { g in

@@ -94,7 +94,7 @@ public final class Pass {
   private var ops: UInt32
 
   /// A pass that neither records nor drops anything.
-  public static var inference: Pass { Pass(tape: nil) }
+  public static let inference = Pass(tape: nil)
 
   /// - Parameters:
   ///   - dropoutKey: the seed and the step that dropout draws from; nil drops nothing.
@@ -126,6 +126,10 @@ public final class Pass {
       probability: probability)
     return scales
   }
+
+  /// Whether nothing is recorded or dropped. Ops that serve single requests return early then: to
+  /// make a pullback and a list of inputs takes as long as a small op.
+  var isInference: Bool { tape == nil && dropoutKey == nil }
 
   /// Makes a result of the given shape, and records the pullback where a gradient is wanted by any
   /// of `inputs`.

@@ -5,9 +5,9 @@ public import Kernels
 /// Its memory comes from the buffer pool. A tensor may be a view of another one's rows and columns:
 /// a prefix of a weight is trained and read in place.
 public final class Tensor {
-  public let shape: [Int]
   /// The numbers as a matrix: vectors are one row, scalars one number.
   public let matrix: Matrix
+  private let dimensions: Dimensions
   /// Whether results that depend on this tensor carry gradients to it.
   public var needsGradient: Bool
   /// Whether this tensor outlives the tape: a parameter, or a view of one.
@@ -15,15 +15,52 @@ public final class Tensor {
   let base: Tensor?
   private let storage: Buffer
 
-  /// Makes a tensor whose numbers are undefined.
-  public init(shape: [Int], needsGradient: Bool = false, isLeaf: Bool = false) {
-    self.shape = shape
-    let (rows, columns) = Self.matrixShape(shape)
+  /// A shape beside that of the matrix. Most are told without a list, which would be made for each
+  /// result of each op.
+  private enum Dimensions: Equatable {
+    case scalar
+    case vector
+    case matrix
+    case more([Int])
+
+    init(_ shape: [Int]) {
+      switch shape.count {
+      case 0: self = .scalar
+      case 1: self = .vector
+      case 2: self = .matrix
+      default: self = .more(shape)
+      }
+    }
+  }
+
+  private init(
+    rows: Int, columns: Int, dimensions: Dimensions, needsGradient: Bool = false,
+    isLeaf: Bool = false
+  ) {
     storage = Buffer(count: rows * columns)
     matrix = Matrix(storage, rows: rows, columns: columns)
+    self.dimensions = dimensions
     self.needsGradient = needsGradient
     self.isLeaf = isLeaf
     base = nil
+  }
+
+  /// Makes a tensor whose numbers are undefined.
+  public convenience init(shape: [Int], needsGradient: Bool = false, isLeaf: Bool = false) {
+    let (rows, columns) = Self.matrixShape(shape)
+    self.init(
+      rows: rows, columns: columns, dimensions: Dimensions(shape), needsGradient: needsGradient,
+      isLeaf: isLeaf)
+  }
+
+  /// The same for the shape `[rows, columns]`.
+  public convenience init(rows: Int, columns: Int) {
+    self.init(rows: rows, columns: columns, dimensions: .matrix)
+  }
+
+  /// The same for the shape of another tensor.
+  public convenience init(like other: Tensor) {
+    self.init(rows: other.rows, columns: other.columns, dimensions: other.dimensions)
   }
 
   /// Makes a tensor that holds `values`.
@@ -35,9 +72,9 @@ public final class Tensor {
     }
   }
 
-  private init(base: Tensor, matrix: Matrix, shape: [Int], needsGradient: Bool) {
-    self.shape = shape
+  private init(base: Tensor, matrix: Matrix, dimensions: Dimensions, needsGradient: Bool) {
     self.matrix = matrix
+    self.dimensions = dimensions
     self.needsGradient = needsGradient
     isLeaf = base.isLeaf
     self.base = base
@@ -48,12 +85,26 @@ public final class Tensor {
   /// what they find goes on through the tape that made the result.
   public init(leaf result: Tensor) {
     precondition(!result.isLeaf && result.base == nil, "only a whole result becomes a leaf")
-    shape = result.shape
     matrix = result.matrix
+    dimensions = result.dimensions
     needsGradient = result.needsGradient
     isLeaf = true
     base = nil
     storage = result.storage
+  }
+
+  public var shape: [Int] {
+    switch dimensions {
+    case .scalar: return []
+    case .vector: return [columns]
+    case .matrix: return [rows, columns]
+    case .more(let shape): return shape
+    }
+  }
+
+  /// Whether two tensors have the same shape.
+  func isLike(_ other: Tensor) -> Bool {
+    rows == other.rows && columns == other.columns && dimensions == other.dimensions
   }
 
   static func matrixShape(_ shape: [Int]) -> (rows: Int, columns: Int) {
@@ -97,12 +148,13 @@ public final class Tensor {
       base: self,
       matrix: matrix.block(
         row: r.lowerBound, column: c.lowerBound, rows: r.count, columns: c.count),
-      shape: shape.count < 2 ? [c.count] : [r.count, c.count], needsGradient: needsGradient)
+      dimensions: dimensions == .scalar || dimensions == .vector ? .vector : .matrix,
+      needsGradient: needsGradient)
   }
 
   /// The same numbers, through which no gradient flows.
   public func stopGradient() -> Tensor {
-    Tensor(base: self, matrix: matrix, shape: shape, needsGradient: false)
+    Tensor(base: self, matrix: matrix, dimensions: dimensions, needsGradient: false)
   }
 
   /// Where the numbers of this view stand in its base.

@@ -65,8 +65,8 @@ final class Handle<Value> {
 }
 
 /// - Throws: `InvalidArgument` where the pointer is NULL.
-func unwrap<Pointer>(_ pointer: Pointer?, _ name: String) throws -> Pointer {
-  guard let pointer else { throw InvalidArgument("\(name) is NULL") }
+func unwrap<Pointer>(_ pointer: Pointer?, _ name: @autoclosure () -> String) throws -> Pointer {
+  guard let pointer else { throw InvalidArgument("\(name()) is NULL") }
   return pointer
 }
 

@@ -148,7 +148,9 @@ public struct PackedBatch {
   /// The newest `maximalLength` items of some rows.
   public init(_ histories: Histories, rows: some Collection<Int>, maximalLength: Int) {
     var items: [Int32] = []
-    var offsets = [0]
+    var offsets: [Int] = []
+    offsets.reserveCapacity(rows.count + 1)
+    offsets.append(0)
     for row in rows {
       items += histories[row].suffix(maximalLength)
       offsets.append(items.count)

@@ -65,14 +65,11 @@ public struct PackedAttention {
   public func forward(q: Matrix, k: Matrix, v: Matrix, into y: Matrix, logSums: Output?) {
     forEachTile { h, own, seen in
       let (qs, ks, vs) = (heads.part(q, h, own), heads.part(k, h, seen), heads.part(v, h, seen))
-      let count = own.count * seen.count
-      let scores = Buffer(count: count + own.count)
-      let p = Matrix(scores, rows: own.count, columns: seen.count)
+      let p = scores(own, seen)
       gemm(qs, ks, transposeB: true, into: p)
       loops.causalSoftmax(
-        p.pointer, rows: own.count, columns: seen.count, first: first(own, seen),
-        scale: heads.scale,
-        logSums: logSums.map { $0 + h * q.rows + own.lowerBound } ?? scores.pointer + count)
+        p.pointer, rows: p.rows, columns: p.columns, stride: p.stride, first: first(own, seen),
+        scale: heads.scale, logSums: logSums.map { $0 + h * q.rows + own.lowerBound })
       if dropout > 0 { drop(p, h, own.lowerBound) }
       gemm(p, vs, into: heads.part(y, h, own))
     }
@@ -83,25 +80,16 @@ public struct PackedAttention {
   ///
   /// - Shapes: `q` and `y` are `[histories, dim]`, `k` and `v` are `[tokens, dim]`.
   public func forwardLast(q: Matrix, k: Matrix, v: Matrix, into y: Matrix) {
-    y.zero()
-    let scores = Buffer(count: maximalLength + 1)
-    let p = scores.pointer
     for s in 0..<(offsets.count - 1) {
-      let (start, count) = (offsets[s], offsets[s + 1] - offsets[s])
-      for h in 0..<heads.count where count > 0 {
-        let column = h * heads.width
-        let query = q.pointer + s * q.stride + column
-        for j in 0..<count {
-          p[j] = loops.dot(query, k.pointer + (start + j) * k.stride + column, count: heads.width)
-        }
+      let (own, seen) = (s..<(s + 1), offsets[s]..<offsets[s + 1])
+      if seen.isEmpty { y.rows(own).zero() }
+      for h in 0..<heads.count where !seen.isEmpty {
+        let p = scores(own, seen)
+        gemm(heads.part(q, h, own), heads.part(k, h, seen), transposeB: true, into: p)
         loops.causalSoftmax(
-          p, rows: 1, columns: count, first: count - 1, scale: heads.scale,
-          logSums: p + maximalLength)
-        for j in 0..<count {
-          loops.accumulate(
-            v.pointer + (start + j) * v.stride + column, alpha: p[j],
-            into: y.pointer + s * y.stride + column, count: heads.width)
-        }
+          p.pointer, rows: 1, columns: p.columns, stride: p.stride, first: p.columns,
+          scale: heads.scale, logSums: nil)
+        gemm(p, heads.part(v, h, seen), into: heads.part(y, h, own))
       }
     }
   }
@@ -116,22 +104,19 @@ public struct PackedAttention {
     forEachTile { h, own, seen in
       let (qs, ks, vs) = (heads.part(q, h, own), heads.part(k, h, seen), heads.part(v, h, seen))
       let (ys, dys) = (heads.part(y, h, own), heads.part(dy, h, own))
-      let (rows, columns, count) = (own.count, seen.count, own.count * seen.count)
       // sum_j p_j dp_j = y . dy, with dropout too: the dropped p multiply the same v.
-      for r in 0..<rows {
+      for r in 0..<own.count {
         shifts.pointer[r] = loops.dot(
           ys.pointer + r * ys.stride, dys.pointer + r * dys.stride, count: heads.width)
       }
-      let scratch = Buffer(count: (dropout > 0 ? 3 : 2) * count)
-      let p = Matrix(scratch, rows: rows, columns: columns)
-      let dp = Matrix(scratch, from: count, rows: rows, columns: columns)
+      let (p, dp) = (scores(own, seen), scores(own, seen))
       gemm(qs, ks, transposeB: true, into: p)
       loops.causalProbabilities(
-        p.pointer, rows: rows, columns: columns, first: first(own, seen), scale: heads.scale,
-        logSums: logSums + h * q.rows + own.lowerBound)
+        p.pointer, rows: p.rows, columns: p.columns, stride: p.stride, first: first(own, seen),
+        scale: heads.scale, logSums: logSums + h * q.rows + own.lowerBound)
       gemm(dys, vs, transposeB: true, into: dp)
       if dropout > 0 {
-        let dropped = Matrix(scratch, from: 2 * count, rows: rows, columns: columns)
+        let (dropped, count) = (scores(own, seen), p.rows * p.stride)
         scales(of: dropped, h, own.lowerBound)
         loops.multiply(dp.pointer, dropped.pointer, into: dp.pointer, count: count)
         loops.multiply(p.pointer, dropped.pointer, into: dropped.pointer, count: count)
@@ -140,8 +125,8 @@ public struct PackedAttention {
         gemm(p, dys, transposeA: true, into: heads.part(dv, h, seen), beta: 1)
       }
       loops.softmaxBackward(
-        p: p.pointer, dp: dp.pointer, rows: rows, columns: columns, shifts: shifts.pointer,
-        scale: heads.scale)
+        p: p.pointer, dp: dp.pointer, rows: p.rows, columns: p.columns, stride: p.stride,
+        shifts: shifts.pointer, scale: heads.scale)
       gemm(dp, ks, into: heads.part(dq, h, own), beta: 1)
       gemm(dp, qs, transposeA: true, into: heads.part(dk, h, seen), beta: 1)
     }
@@ -159,6 +144,13 @@ public struct PackedAttention {
     }
   }
 
+  /// Memory for the scores of a tile, whose rows end in whole vectors.
+  private func scores(_ own: Range<Int>, _ seen: Range<Int>) -> Matrix {
+    let stride = (seen.count + 15) & ~15
+    return Matrix(Buffer(count: own.count * stride), rows: own.count, columns: stride)
+      .block(rows: own.count, columns: seen.count)
+  }
+
   /// How many keys the first query of a tile sees beside its own.
   private func first(_ own: Range<Int>, _ seen: Range<Int>) -> Int {
     isCausal ? seen.count - own.count : seen.count
@@ -173,8 +165,9 @@ public struct PackedAttention {
   }
 
   private func drop(_ p: Matrix, _ head: Int, _ row: Int) {
-    let mask = Buffer(count: p.rows * p.columns)
-    scales(of: Matrix(mask, rows: p.rows, columns: p.columns), head, row)
-    loops.multiply(p.pointer, mask.pointer, into: p.pointer, count: p.rows * p.columns)
+    let count = p.rows * p.stride
+    let mask = Matrix(Buffer(count: count), rows: p.rows, columns: p.stride)
+    scales(of: mask.block(rows: p.rows, columns: p.columns), head, row)
+    loops.multiply(p.pointer, mask.pointer, into: p.pointer, count: count)
   }
 }

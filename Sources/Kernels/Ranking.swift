@@ -14,14 +14,17 @@ public struct TopK {
   /// run out.
   ///
   /// Scores of -infinity stand for items that are left out. The loop keeps the k best in a heap
-  /// whose root is the worst; whole vectors below the root are passed over.
+  /// whose root is the worst; whole vectors below the root are passed over, and from the beginning
+  /// those below a number that k scores reach.
   public mutating func select(
     _ scores: Input, count: Int, items: UnsafeMutablePointer<Int32>, best: Output?
   ) {
     heap.removeAll(keepingCapacity: true)
+    let reached = loops.reachedByLargest(k, of: scores, count: count)
+    let least = reached == -.infinity ? reached : reached.nextDown
     var i = 0
     while i < count && k > 0 {
-      let bound = heap.count == k ? heap[0].score : -Float.infinity
+      let bound = heap.count == k ? heap[0].score : least
       i = loops.firstAbove(scores, start: i, count: count, value: bound)
       if i < count { insert(scores[i], Int32(i)) }
       i += 1
@@ -66,7 +69,7 @@ public struct TopK {
     var parent = 0
     while true {
       var worst = parent
-      for child in [2 * parent + 1, 2 * parent + 2]
+      for child in (2 * parent + 1)..<(2 * parent + 3)
       where child < heap.count && isWorse(heap[child], heap[worst]) {
         worst = child
       }

@@ -10,11 +10,14 @@ import VectorLoops
 /// Everything here only reads, so many callers may use one ranker at once.
 public struct Ranker {
   public let model: any Recommender
+  /// The same where it pads histories; to ask a value for its protocols is slow.
+  private let sequential: (any SequentialModel)?
   /// The scores of histories without items, `[itemCount]`.
   public var fallback: [Float]
 
   public init(model: any Recommender) {
     self.model = model
+    sequential = model as? any SequentialModel
     fallback = Array(repeating: 0, count: model.itemCount)
   }
 
@@ -256,7 +259,7 @@ public struct Ranker {
   /// The tokens that the model computes for a history of some items; it never sees an empty one.
   private func tokens(of items: Int) -> Int {
     let length = min(items, model.maximalLength)
-    guard length > 0, let model = model as? any SequentialModel else { return length }
+    guard length > 0, let model = sequential else { return length }
     return model.paddedLength(length)
   }
 }

@@ -103,10 +103,11 @@ public protocol VectorLoops: SequenceLoops, Sendable {
     x: Input, dy: Input, activation: Activation, scales: Input?, into dx: Output, count: Int)
 
   /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias for each row, with the biased
-  /// variance. Writes each row's mean and 1 / sqrt(variance + epsilon) to `means` and `inverses`.
+  /// variance. Writes each row's mean and 1 / sqrt(variance + epsilon) to `means` and `inverses`, if
+  /// wanted.
   func layerNorm(
     _ x: Input, weight: Input, bias: Input, epsilon: Float, rows: Int, columns: Int,
-    into y: Output, means: Output, inverses: Output)
+    into y: Output, means: Output?, inverses: Output?)
 
   /// Writes the gradient of `layerNorm` to `dx`, and adds those of the weight and the bias.
   func layerNormBackward(
@@ -136,17 +137,20 @@ public protocol VectorLoops: SequenceLoops, Sendable {
   /// Replaces each row of scores by softmax(scale * x) over its first `first + r + 1` columns and
   /// zeroes the rest; from `first` = `columns` on, every row is whole. Writes log(sum(exp(scale *
   /// x))) of each row to `logSums`.
+  ///
+  /// Rows stand `stride` apart, a multiple of 16 that is at least `columns`, and are zeroed up to
+  /// there.
   func causalSoftmax(
-    _ x: Output, rows: Int, columns: Int, first: Int, scale: Float, logSums: Output)
+    _ x: Output, rows: Int, columns: Int, stride: Int, first: Int, scale: Float, logSums: Output?)
 
   /// Replaces each row of scores by exp(scale * x - logSums[r]) over its first `first + r + 1`
   /// columns and zeroes the rest: what `causalSoftmax` gave, found again.
   func causalProbabilities(
-    _ x: Output, rows: Int, columns: Int, first: Int, scale: Float, logSums: Input)
+    _ x: Output, rows: Int, columns: Int, stride: Int, first: Int, scale: Float, logSums: Input)
 
-  /// dp[r, c] = scale * p[r, c] * (dp[r, c] - shifts[r]).
+  /// dp[r, c] = scale * p[r, c] * (dp[r, c] - shifts[r]), rows `stride` apart as above.
   func softmaxBackward(
-    p: Input, dp: Output, rows: Int, columns: Int, shifts: Input, scale: Float)
+    p: Input, dp: Output, rows: Int, columns: Int, stride: Int, shifts: Input, scale: Float)
 
   /// Writes log(1 + exp(x[i])) to `losses` and sigmoid(x[i]) to `derivatives`.
   func softplus(_ x: Input, losses: Output, derivatives: Output, count: Int)
@@ -169,6 +173,10 @@ public protocol VectorLoops: SequenceLoops, Sendable {
 
   /// Returns the first i in `start ..< count` with x[i] > value, or `count`.
   func firstAbove(_ x: Input, start: Int, count: Int, value: Float) -> Int
+
+  /// Returns a number that at least `k` of x[i] reach, for k up to 16, or -infinity: the k-th largest
+  /// of the maxima of every 64th number.
+  func reachedByLargest(_ k: Int, of x: Input, count: Int) -> Float
 
   /// Whether every x[i] is a finite number.
   func allFinite(_ x: Input, count: Int) -> Bool

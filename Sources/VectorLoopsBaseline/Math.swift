@@ -38,18 +38,20 @@ func smaller(_ a: Vector, _ b: Vector) -> Vector { a.replacing(with: b, where: b
 
 @_transparent
 func sum(_ v: Vector) -> Float {
-  let a = v.lowHalf + v.highHalf
-  let b = a.lowHalf + a.highHalf
-  let c = b.lowHalf + b.highHalf
-  return c.x + c.y
+  let eight = halves(v).low + halves(v).high
+  let four = halves(eight).low + halves(eight).high
+  let two = four.lowHalf + four.highHalf
+  return two.x + two.y
 }
 
 @_transparent
 func largest(_ v: Vector) -> Float {
-  let a = v.lowHalf.replacing(with: v.highHalf, where: v.highHalf .> v.lowHalf)
-  let b = a.lowHalf.replacing(with: a.highHalf, where: a.highHalf .> a.lowHalf)
-  let c = b.lowHalf.replacing(with: b.highHalf, where: b.highHalf .> b.lowHalf)
-  return c.x > c.y ? c.x : c.y
+  let (low, high) = halves(v)
+  let eight = low.replacing(with: high, where: high .> low)
+  let (a, b) = halves(eight)
+  let four = a.replacing(with: b, where: b .> a)
+  let two = four.lowHalf.replacing(with: four.highHalf, where: four.highHalf .> four.lowHalf)
+  return two.x > two.y ? two.x : two.y
 }
 
 /// Takes x, clamped to -87 ... 88, apart: e^x = 2^n (1 + r q), where `exponent` is n in the place of a

@@ -27,7 +27,7 @@ private struct NormalizedPullback: Ternary {
 extension Loops {
   public func layerNorm(
     _ x: Input, weight: Input, bias: Input, epsilon: Float, rows: Int, columns: Int,
-    into y: Output, means: Output, inverses: Output
+    into y: Output, means: Output?, inverses: Output?
   ) {
     let scale = 1 / Float(columns)
     for r in 0..<rows {
@@ -38,8 +38,8 @@ extension Loops {
       let inverse = 1 / (variance + epsilon).squareRoot()
       let f = Normalized(mean: Vector(repeating: mean), inverse: Vector(repeating: inverse))
       map(f, row, weight, bias, into: out, count: columns)
-      means[r] = mean
-      inverses[r] = inverse
+      means?[r] = mean
+      inverses?[r] = inverse
     }
   }
 

@@ -183,14 +183,48 @@ extension Loops {
   }
 
   public func firstAbove(_ x: Input, start: Int, count: Int, value: Float) -> Int {
+    let bound = Vector(repeating: value)
     var i = start
     while i + 4 * lanes <= count {
-      let a = larger(load(x, i), load(x, i + lanes))
-      let b = larger(load(x, i + 2 * lanes), load(x, i + 3 * lanes))
+      // The bound comes first, so that NaN, which compares with nothing, hides no number.
+      let a = larger(larger(bound, load(x, i)), load(x, i + lanes))
+      let b = larger(larger(bound, load(x, i + 2 * lanes)), load(x, i + 3 * lanes))
       if largest(larger(a, b)) > value { break }
       i += 4 * lanes
     }
     while i < count && !(x[i] > value) { i += 1 }
     return i
+  }
+
+  public func reachedByLargest(_ k: Int, of x: Input, count: Int) -> Float {
+    guard k > 0, k <= lanes else { return -.infinity }
+    let none = Vector(repeating: -.infinity)
+    var maxima = (none, none, none, none)
+    var i = 0
+    while i + 4 * lanes <= count {
+      maxima.0 = larger(maxima.0, load(x, i))
+      maxima.1 = larger(maxima.1, load(x, i + lanes))
+      maxima.2 = larger(maxima.2, load(x, i + 2 * lanes))
+      maxima.3 = larger(maxima.3, load(x, i + 3 * lanes))
+      i += 4 * lanes
+    }
+    var best = none
+    insert(maxima.0, into: &best)
+    insert(maxima.1, into: &best)
+    insert(maxima.2, into: &best)
+    insert(maxima.3, into: &best)
+    return best[k - 1]
+  }
+
+  /// Puts 16 numbers into the falling row of the 16 largest so far.
+  @inline(__always)
+  private func insert(_ numbers: Vector, into best: inout Vector) {
+    for j in 0..<lanes {
+      // Each place keeps its number, takes the new one, or that of the place before it.
+      let before = Vector(
+        .infinity, best[0], best[1], best[2], best[3], best[4], best[5], best[6], best[7], best[8],
+        best[9], best[10], best[11], best[12], best[13], best[14])
+      best = smaller(larger(best, Vector(repeating: numbers[j])), before)
+    }
   }
 }

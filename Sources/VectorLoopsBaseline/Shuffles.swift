@@ -64,16 +64,26 @@ func transposed(_ a: Vector, _ b: Vector, _ c: Vector, _ d: Vector)
   )
 }
 
+@_transparent
+func halves(_ v: Vector) -> (low: Eight, high: Eight) {
+  let pairs = unsafeBitCast(v, to: Pairs.self)
+  return (
+    unsafeBitCast(pairs.lowHalf, to: Eight.self), unsafeBitCast(pairs.highHalf, to: Eight.self)
+  )
+}
+
+@_transparent
+func halves(_ v: Eight) -> (low: Four, high: Four) {
+  let pairs = unsafeBitCast(v, to: SIMD4<Double>.self)
+  return (unsafeBitCast(pairs.lowHalf, to: Four.self), unsafeBitCast(pairs.highHalf, to: Four.self))
+}
+
 /// The sum of each of four vectors.
 @_transparent
 func sums(_ a: Vector, _ b: Vector, _ c: Vector, _ d: Vector) -> Four {
   let ab = interleavedLow(a, b) + interleavedHigh(a, b)
   let cd = interleavedLow(c, d) + interleavedHigh(c, d)
-  let fours = unsafeBitCast(joinedLow(ab, cd) + joinedHigh(ab, cd), to: Pairs.self)
-  let eight =
-    unsafeBitCast(fours.lowHalf, to: Eight.self)
-    + unsafeBitCast(fours.highHalf, to: Eight.self)
-  let halves = unsafeBitCast(eight, to: SIMD4<Double>.self)
-  return unsafeBitCast(halves.lowHalf, to: Four.self)
-    + unsafeBitCast(halves.highHalf, to: Four.self)
+  let fours = halves(joinedLow(ab, cd) + joinedHigh(ab, cd))
+  let halves = halves(fours.low + fours.high)
+  return halves.low + halves.high
 }

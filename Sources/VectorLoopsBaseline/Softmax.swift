@@ -26,6 +26,37 @@ private struct SoftmaxPullback: Binary {
   }
 }
 
+/// Where the visible columns of a row end, in a vector or between two.
+private struct VisibleEnd {
+  /// The columns in vectors that are visible as a whole.
+  let whole: Int
+  /// The same with the vector that is visible in part.
+  let vectors: Int
+  private let columns: Float
+
+  @_transparent
+  init(_ visible: Int) {
+    whole = visible & ~(lanes - 1)
+    vectors = (visible + lanes - 1) & ~(lanes - 1)
+    columns = Float(visible - whole)
+  }
+
+  @_transparent var isInside: Bool { vectors > whole }
+
+  /// Replaces the hidden numbers of the last vector.
+  @_transparent
+  func hide(_ v: Vector, behind value: Float) -> Vector {
+    let place = Vector(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    return v.replacing(with: value, where: place .>= Vector(repeating: columns))
+  }
+
+  /// The last vector of a row, if it is visible in part.
+  @_transparent
+  func last(of row: Output, hidden value: Float) -> Vector {
+    isInside ? hide(load(row, whole), behind: value) : Vector(repeating: value)
+  }
+}
+
 extension Loops {
   public func crossEntropy(
     _ logits: Output, count: Int, target: Int, smoothing: Float, scale: Float
@@ -62,67 +93,76 @@ extension Loops {
   }
 
   public func causalSoftmax(
-    _ x: Output, rows: Int, columns: Int, first: Int, scale: Float, logSums: Output
+    _ x: Output, rows: Int, columns: Int, stride: Int, first: Int, scale: Float, logSums: Output?
   ) {
+    let s = Vector(repeating: scale)
     for r in 0..<rows {
-      let row = x + r * columns
-      let visible = min(first + r + 1, columns)
-      let filled = fill(row, from: visible, to: columns)
-      let peak = maximum(row, filled)
-      // exp(scale * (x - peak)), with scale > 0.
-      let (p, s) = (Vector(repeating: peak), Vector(repeating: scale))
-      let whole = filled & ~(lanes - 1)
-      var sums = Vector.zero
+      let row = x + r * stride
+      let end = VisibleEnd(min(first + r + 1, columns))
+      var largestScores = end.last(of: row, hidden: -1e30)
       var i = 0
-      while i < whole {
+      while i < end.whole {
+        largestScores = larger(largestScores, load(row, i))
+        i += lanes
+      }
+      let peak = largest(largestScores)
+      // exp(scale * (x - peak)), with scale > 0.
+      let p = Vector(repeating: peak)
+      var sums = Vector.zero
+      i = 0
+      while i < end.whole {
         let e = exponential((load(row, i) - p) * s)
         store(e, row, i)
         sums += e
         i += lanes
       }
-      var total = sum(sums)
-      if i < filled {
-        storePart(exponential((loadPart(row, i, filled) - p) * s), row, i, filled)
-        for j in i..<filled { total += row[j] }
+      if end.isInside {
+        let e = end.hide(exponential((load(row, i) - p) * s), behind: 0)
+        store(e, row, i)
+        sums += e
       }
-      map(Multiple(1 / total), row, into: row, count: filled)
-      (row + visible).update(repeating: 0, count: columns - visible)
-      logSums[r] = scale * peak + logarithm(total)
+      let total = sum(sums)
+      let f = Multiple(1 / total)
+      map(f, row, into: row, count: end.vectors)
+      zero(row, from: end.vectors, to: stride)
+      if let logSums { logSums[r] = scale * peak + logarithm(total) }
     }
   }
 
   public func causalProbabilities(
-    _ x: Output, rows: Int, columns: Int, first: Int, scale: Float, logSums: Input
+    _ x: Output, rows: Int, columns: Int, stride: Int, first: Int, scale: Float, logSums: Input
   ) {
     for r in 0..<rows {
-      let row = x + r * columns
-      let visible = min(first + r + 1, columns)
-      let filled = fill(row, from: visible, to: columns)
+      let row = x + r * stride
+      let end = VisibleEnd(min(first + r + 1, columns))
       let f = AffineExponential(
         factor: Vector(repeating: scale), shift: Vector(repeating: -logSums[r]))
-      map(f, row, into: row, count: filled)
-      (row + visible).update(repeating: 0, count: columns - visible)
+      map(f, row, into: row, count: end.whole)
+      if end.isInside { store(end.hide(f(load(row, end.whole)), behind: 0), row, end.whole) }
+      zero(row, from: end.vectors, to: stride)
     }
   }
 
   public func softmaxBackward(
-    p: Input, dp: Output, rows: Int, columns: Int, shifts: Input, scale: Float
+    p: Input, dp: Output, rows: Int, columns: Int, stride: Int, shifts: Input, scale: Float
   ) {
+    let whole = (columns + lanes - 1) & ~(lanes - 1)
     for r in 0..<rows {
-      let (row, out) = (p + r * columns, dp + r * columns)
+      let (row, out) = (p + r * stride, dp + r * stride)
       let f = SoftmaxPullback(
         scale: Vector(repeating: scale), shift: Vector(repeating: shifts[r]))
-      map(f, row, out, into: out, count: columns)
+      map(f, row, out, into: out, count: whole)
     }
   }
 
-  /// Hides scores from `start` to the end of a vector, so that rows end in whole vectors; returns
-  /// that end. Their exponentials, about 1e-38, are lost in any sum, and zeroed afterwards.
+  /// Zeroes whole vectors.
   @_transparent
-  func fill(_ row: Output, from start: Int, to columns: Int) -> Int {
-    let end = min((start + lanes - 1) & ~(lanes - 1), columns)
-    for j in start..<end { row[j] = -1e30 }
-    return end
+  private func zero(_ row: Output, from start: Int, to end: Int) {
+    var i = start
+    while i < end {
+      store(.zero, row, i)
+      i += lanes
+    }
   }
 
   @_transparent

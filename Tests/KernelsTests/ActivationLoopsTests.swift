@@ -63,10 +63,12 @@ import _TestSupport
   func exponentialIsRightToTwoUnitsInTheLastPlace(set: InstructionSet) {
     // With a scale of 1 and a sum of 1, probabilities are exponentials.
     let x = (-870...880).map { Float($0) / 10 }
-    let y = Guarded(x)
+    let stride = (x.count + 15) & ~15
+    let y = Guarded(x + Array(repeating: 0, count: stride - x.count))
     let sum = Guarded([0])
     set.loops.causalProbabilities(
-      y.pointer, rows: 1, columns: x.count, first: x.count - 1, scale: 1, logSums: sum.pointer)
+      y.pointer, rows: 1, columns: x.count, stride: stride, first: x.count, scale: 1,
+      logSums: sum.pointer)
     let ratios = zip(y.values, x).map { Float(Double($0) / exp(Double($1))) }
     expectClose(ratios, Array(repeating: 1, count: x.count), .exponential, "exp")
     #expect(y.pointer[870] == 1)  // e^0
@@ -74,12 +76,12 @@ import _TestSupport
 
   @Test(arguments: InstructionSet.supported)
   func exponentialStaysFiniteFarFromZero(set: InstructionSet) {
-    let y = Guarded([-.infinity, -1e30, -100, 88, 100, 1e30])
+    let y = Guarded([-.infinity, -1e30, -100, 88, 100, 1e30] + Array(repeating: 0, count: 10))
     let sum = Guarded([0])
     set.loops.causalProbabilities(
-      y.pointer, rows: 1, columns: 6, first: 5, scale: 1, logSums: sum.pointer)
-    #expect(y.values.prefix(3).allSatisfy { $0 >= 0 && $0 < 1e-37 })
-    #expect(y.values.suffix(3).allSatisfy { $0 > 1e38 && $0.isFinite })
+      y.pointer, rows: 1, columns: 6, stride: 16, first: 6, scale: 1, logSums: sum.pointer)
+    #expect(y.values[0..<3].allSatisfy { $0 >= 0 && $0 < 1e-37 })
+    #expect(y.values[3..<6].allSatisfy { $0 > 1e38 && $0.isFinite })
   }
 
   @Test(arguments: InstructionSet.supported)

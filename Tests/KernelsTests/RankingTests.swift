@@ -44,6 +44,38 @@ import _TestSupport
     }
   }
 
+  @Test func topKPassesOverNaN() {
+    var scores = randomFloats(500, seed: 53)
+    for i in stride(from: 0, to: 500, by: 3) { scores[i] = .nan }
+    let known = scores.map { $0.isNaN ? -Float.infinity : $0 }
+    let expected = bestBySorting(known, k: 10).items
+    var found = Array(repeating: Int32(7), count: 10)
+    var top = TopK(k: 10)
+    top.select(scores, count: 500, items: &found, best: nil)
+    #expect(found == expected)
+  }
+
+  @Test(arguments: InstructionSet.supported, lengths)
+  func atLeastKNumbersReachWhatTheLargestReach(set: InstructionSet, count: Int) {
+    var generator = SplitMix64(seed: 54)
+    let different = randomFloats(count, seed: 55)
+    let tied = (0..<count).map { _ in Float(Int.random(in: -1...1, using: &generator)) }
+    for x in [different, different.sorted(), tied] {
+      for k in [1, 2, 10, 15, 16] {
+        let bound = set.loops.reachedByLargest(k, of: x, count: count)
+        #expect(bound == -.infinity || x.count { $0 >= bound } >= k)
+        // Rows of 64 let it be close: no more numbers reach it than some columns of 64 hold.
+        if count >= 640 && x == different {
+          let maxima = (0..<64).map { lane in
+            stride(from: lane, to: count & ~63, by: 64).map { x[$0] }.max() ?? 0
+          }
+          #expect(bound == maxima.sorted(by: >)[k - 1])
+        }
+      }
+      #expect(set.loops.reachedByLargest(17, of: x, count: count) == -.infinity)
+    }
+  }
+
   @Test func topKTakesZerosOfBothSignsAsTied() {
     check([-0.0, 0, -1, 0, -0.0], k: 4, "zeros")
   }
