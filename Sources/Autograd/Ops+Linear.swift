@@ -77,8 +77,10 @@ public func mixPositions(
 /// Returns activation(u) in the memory of u.
 private func activate(inPlace u: Tensor, _ activation: Activation) -> Tensor {
   if activation != .none {
-    loops.activate(
-      u.pointer, activation: activation, scales: nil, into: u.pointer, count: u.count)
+    WorkerPool.share(u.count, least: 8192) { part in
+      let place = u.pointer + part.lowerBound
+      loops.activate(place, activation: activation, scales: nil, into: place, count: part.count)
+    }
   }
   return u
 }

@@ -32,6 +32,12 @@ float *processor_scratch(void) {
   return scratch;
 }
 
+static _Thread_local int spare_threads = 1;
+
+int processor_spare_threads(void) { return spare_threads; }
+
+void processor_set_spare_threads(int count) { spare_threads = count; }
+
 void processor_trim_memory(void) {
 #if defined(__GLIBC__)
   malloc_trim(0);

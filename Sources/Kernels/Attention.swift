@@ -63,7 +63,7 @@ public struct PackedAttention {
 
   /// Queries from `q`, keys and values from `k` and `v`; all `[tokens, dim]`.
   public func forward(q: Matrix, k: Matrix, v: Matrix, into y: Matrix, logSums: Output?) {
-    forEachTile { h, own, seen in
+    shareTiles { h, own, seen in
       let (qs, ks, vs) = (heads.part(q, h, own), heads.part(k, h, seen), heads.part(v, h, seen))
       let p = scores(own, seen)
       gemm(qs, ks, transposeB: true, into: p)
@@ -135,12 +135,24 @@ public struct PackedAttention {
   /// Calls `body` with a head, the rows of a tile of queries, and the rows of the keys they see.
   private func forEachTile(_ body: (Int, Range<Int>, Range<Int>) -> Void) {
     for (start, end) in zip(offsets, offsets.dropFirst()) {
-      for h in 0..<heads.count {
-        for first in stride(from: start, to: end, by: Self.tile) {
-          let own = first..<min(first + Self.tile, end)
-          body(h, own, start..<(isCausal ? own.upperBound : end))
-        }
+      for first in stride(from: start, to: end, by: Self.tile) {
+        let own = first..<min(first + Self.tile, end)
+        for h in 0..<heads.count { body(h, own, start..<(isCausal ? own.upperBound : end)) }
       }
+    }
+  }
+
+  /// The same, on several threads where the work is worth it.
+  private func shareTiles(_ body: (Int, Range<Int>, Range<Int>) -> Void) {
+    guard WorkerPool.spare > 1, let tokens = offsets.last, tokens > Self.tile else {
+      return forEachTile(body)
+    }
+    var tiles: [(head: Int, own: Range<Int>, seen: Range<Int>)] = []
+    forEachTile { tiles.append(($0, $1, $2)) }
+    // The last tiles of a history see most keys, so they go first.
+    WorkerPool.run(tasks: tiles.count, workers: WorkerPool.spare) { i in
+      let tile = tiles[tiles.count - 1 - i]
+      body(tile.head, tile.own, tile.seen)
     }
   }
 

@@ -77,9 +77,7 @@ public func gemm(
       aColumn: aT ? a.stride : 1, b: b.pointer, bRow: bT ? 1 : b.stride,
       bColumn: bT ? b.stride : 1, c: c.pointer, cRow: c.stride, alpha: alpha, beta: beta, bias: bias
     )
-    return withExtendedLifetime((a, b, c)) {
-      loops.multiply(product, panel: processor_scratch())
-    }
+    return withExtendedLifetime((a, b, c)) { carryOut(product) }
   }
   // OpenBLAS has its own loops for processors that we have none for.
   BLAS.prepare
@@ -95,6 +93,24 @@ public func gemm(
       Int32(max(1, b.stride)), beta, c.pointer, Int32(max(1, c.stride)))
   }
   if let bias { loops.addBias(bias, to: c.pointer, rows: m, columns: n, stride: c.stride) }
+}
+
+/// The rows of a product do not depend on each other, and this many go through the same loops
+/// whether they come alone or with others.
+private let leastRows = 48
+
+private func carryOut(_ x: MatrixProduct) {
+  // Fewer operations take less time than it takes to share them.
+  if x.rows < 2 * leastRows || x.rows * x.depth * x.columns < 1 << 19 {
+    return loops.multiply(x, panel: processor_scratch())
+  }
+  WorkerPool.share(x.rows, least: leastRows) { rows in
+    var part = x
+    part.rows = rows.count
+    part.a += rows.lowerBound * x.aRow
+    part.c += rows.lowerBound * x.cRow
+    loops.multiply(part, panel: processor_scratch())
+  }
 }
 
 extension Matrix {

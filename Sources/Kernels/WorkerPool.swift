@@ -13,12 +13,31 @@ public final class WorkerPool: @unchecked Sendable {
   /// among them.
   ///
   /// Tasks may run in any order and at once, so each must write to its own memory. What they
-  /// compute must not depend on `workers`.
+  /// compute must not depend on `workers`. A single task may share its own work with the workers
+  /// that have nothing to do; see `share`.
   public static func run(tasks: Int, workers: Int, _ body: (Int) -> Void) {
+    let before = processor_spare_threads()
+    processor_set_spare_threads(tasks == 1 ? Int32(clamping: workers) : 1)
+    defer { processor_set_spare_threads(before) }
     if tasks <= 1 || workers <= 1 || !current.pool.tryRun(tasks, min(workers, tasks), body) {
       for task in 0..<tasks { body(task) }
     }
   }
+
+  /// Runs `body` on parts of `0 ..< count`, none smaller than `least`, at once where the job under
+  /// way on this thread leaves workers without tasks.
+  ///
+  /// What is computed must not depend on how the range is divided.
+  public static func share(_ count: Int, least: Int, _ body: (Range<Int>) -> Void) {
+    let parts = count < 2 * least ? 1 : min(spare, count / least)
+    if parts == 1 { return body(0..<count) }
+    run(tasks: parts, workers: parts) { i in
+      body((count * i / parts)..<(count * (i + 1) / parts))
+    }
+  }
+
+  /// How many threads the job under way on this thread may use for the work of one task.
+  static var spare: Int { Int(processor_spare_threads()) }
 
   /// The closure stays with the caller: threads that held a reference might give it back after the
   /// job is over.

@@ -53,6 +53,26 @@ import _TestSupport
     #expect(last.isIntact && y.isIntact)
   }
 
+  @Test(arguments: [true, false])
+  func resultsHaveEqualBitsOnAnyNumberOfThreads(isCausal: Bool) {
+    let (dim, tokens) = (8, 199)
+    let inputs = Inputs(tokens: tokens, dim: dim)
+    let results = [1, 2, 3, 8].map { workers in
+      let (y, logSums) = (Guarded(count: tokens * dim), Guarded(count: 2 * tokens))
+      WorkerPool.run(tasks: 1, workers: workers) { _ in
+        PackedAttention(
+          heads: 2, dim: dim, offsets: Self.offsets, isCausal: isCausal, dropout: 0.25,
+          key: RandomKey(seed: 3, step: 1, op: 2), maximalLength: 130
+        ).forward(
+          q: inputs.part(0), k: inputs.part(1), v: inputs.part(2),
+          into: Matrix(y.pointer, rows: tokens, columns: dim), logSums: logSums.pointer)
+      }
+      #expect(y.isIntact && logSums.isIntact)
+      return y.values + logSums.values
+    }
+    for values in results { expectSameBits(values, results[0], "attention") }
+  }
+
   @Test func resultsDoNotDependOnTheOtherHistories() {
     let (dim, tokens) = (8, 199)
     let inputs = Inputs(tokens: tokens, dim: dim)

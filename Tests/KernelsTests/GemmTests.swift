@@ -29,6 +29,24 @@ import _TestSupport
     }
   }
 
+  @Test(arguments: [[96, 64, 192], [97, 300, 70], [200, 256, 64], [500, 40, 33]])
+  func productsHaveEqualBitsOnAnyNumberOfThreads(shape: [Int]) {
+    let (m, k, n) = (shape[0], shape[1], shape[2])
+    let bias = randomFloats(n, seed: 4)
+    for (aT, bT) in [(false, false), (false, true), (true, false)] {
+      let results = [1, 2, 3, 8].map { workers in
+        let x = ProductCase(rows: m, depth: k, columns: n, aT: aT, bT: bT, padding: 1)
+        WorkerPool.run(tasks: 1, workers: workers) { _ in
+          gemm(
+            x.a.matrix, x.b.matrix, transposeA: aT, transposeB: bT, into: x.c.matrix, bias: bias)
+        }
+        #expect(x.c.isIntact)
+        return x.c.values
+      }
+      for values in results { expectSameBits(values, results[0], "\(shape), \(aT) \(bT)") }
+    }
+  }
+
   @Test(arguments: [[1, 3, 5], [4, 3, 5], [33, 65, 17]])
   func whatStoodInTheResultDoesNotMatterWithoutBeta(shape: [Int]) {
     let (m, k, n) = (shape[0], shape[1], shape[2])

@@ -77,13 +77,14 @@ import _TestSupport
     for workers in [2, 3, 8] { expectSameBits(sums(workers), alone, "\(workers) workers") }
   }
 
-  @Test func workersRunTasksAtOnce() {
-    // The first of two tasks waits for the other, which comes only if another thread runs it.
-    // Somebody else's job may hold the pool, so there are many tries.
-    let met = (0..<200).contains { _ in
+  /// Whether two tasks that `job` runs are ever under way at once.
+  private func areAtOnce(_ job: (() -> Void) -> Void) -> Bool {
+    // The first task waits for the other, which comes only if another thread runs it. Somebody
+    // else's job may hold the pool, so there are many tries.
+    (0..<200).contains { _ in
       let arrived = Atomic<Int>(0)
       let together = Atomic<Bool>(false)
-      WorkerPool.run(tasks: 2, workers: 2) { _ in
+      job {
         guard arrived.add(1, ordering: .sequentiallyConsistent).newValue == 1 else { return }
         let end = ContinuousClock.now + .milliseconds(20)
         while arrived.load(ordering: .sequentiallyConsistent) < 2 && ContinuousClock.now < end {
@@ -94,7 +95,49 @@ import _TestSupport
       }
       return together.load(ordering: .sequentiallyConsistent)
     }
-    #expect(met)
+  }
+
+  @Test func workersRunTasksAtOnce() {
+    #expect(areAtOnce { task in WorkerPool.run(tasks: 2, workers: 2) { _ in task() } })
+  }
+
+  @Test func aTaskThatIsAloneSharesItsWork() {
+    #expect(
+      areAtOnce { task in
+        WorkerPool.run(tasks: 1, workers: 2) { _ in
+          WorkerPool.share(2, least: 1) { _ in task() }
+        }
+      })
+  }
+
+  /// The parts that `share` makes inside a job, in order.
+  private func parts(of count: Int, least: Int, tasks: Int, workers: Int) -> [Range<Int>] {
+    let parts = Mutex<[Range<Int>]>([])
+    WorkerPool.run(tasks: tasks, workers: workers) { _ in
+      WorkerPool.share(count, least: least) { part in parts.withLock { $0.append(part) } }
+    }
+    return parts.withLock { $0 }.sorted { $0.lowerBound < $1.lowerBound }
+  }
+
+  @Test(arguments: [0, 1, 47, 96, 97, 200, 1000], [1, 2, 3, 8])
+  func partsCoverTheRangeAndAreNotTooSmall(count: Int, workers: Int) {
+    let found = parts(of: count, least: 48, tasks: 1, workers: workers)
+    #expect(found.flatMap { Array($0) } == Array(0..<count))
+    #expect(found.count == max(1, min(workers, count / 48)))
+    #expect(found.count == 1 || found.allSatisfy { $0.count >= 48 })
+  }
+
+  @Test func onlyATaskThatIsAloneShares() {
+    #expect(parts(of: 1000, least: 1, tasks: 3, workers: 3) == [0..<1000, 0..<1000, 0..<1000])
+    var outside: [Range<Int>] = []
+    WorkerPool.share(1000, least: 1) { outside.append($0) }
+    #expect(outside == [0..<1000])
+    WorkerPool.run(tasks: 1, workers: 4) { _ in
+      WorkerPool.run(tasks: 1, workers: 1) { _ in
+        WorkerPool.share(1000, least: 1) { outside.append($0) }
+      }
+    }
+    #expect(outside == [0..<1000, 0..<1000])
   }
 
   @Test func thereIsAtLeastOneProcessor() {

@@ -51,6 +51,20 @@ import _TestSupport
     }
   }
 
+  @Test func oneLongHistoryHasEqualBitsOnAnyNumberOfThreads() {
+    let model = smallModel(items: 60) {
+      ($0.dim, $0.innerDim, $0.maxLength, $0.initialStd) = (64, 256, 300, 0.1)
+    }
+    var generator = SplitMix64(seed: 5)
+    let history = (0..<300).map { _ in Int32.random(in: 0..<60, using: &generator) }
+    let results = [1, 2, 3, 8].map { workers in
+      var found = Array(repeating: Float.nan, count: 60)
+      Ranker(model: model).score(Histories([history]), workers: workers, into: &found)
+      return found
+    }
+    for scores in results { expectSameBits(scores, results[0], "one history") }
+  }
+
   @Test func rankersMayBeUsedByManyThreadsAtOnce() {
     let histories = histories
     let alone = scores(histories, workers: 1)

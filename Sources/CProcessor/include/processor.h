@@ -11,6 +11,10 @@ int processor_count(void);
 #define PROCESSOR_SCRATCH 8448
 float *processor_scratch(void);
 
+/* How many threads the work under way on this thread may use; 1 at first. */
+int processor_spare_threads(void);
+void processor_set_spare_threads(int count);
+
 /* Gives the C library's free memory back to the system. */
 void processor_trim_memory(void);
 

@@ -64,6 +64,13 @@ class IdMap:
             return self._look_up(array.tolist())
         return self._look_up(ids if isinstance(ids, list | tuple) else list(ids))
 
+    def index_known(self, ids: list[Any]) -> NDArray[np.int32] | None:
+        """Return the index of each id, or None where `index` must say what is wrong with them."""
+        try:
+            return np.fromiter(map(self.positions.__getitem__, ids), np.int32, len(ids))
+        except (KeyError, TypeError):
+            return None
+
     def _look_up(self, ids: Sequence[Any]) -> NDArray[np.int32]:
         find = self.positions
         try:

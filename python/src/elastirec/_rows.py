@@ -37,6 +37,8 @@ def stack(rows: Sequence[Int32]) -> Rows:
 def between(rows: Rows, start: int, stop: int) -> Rows:
     """Return the rows ``start`` to ``stop`` without copying their items."""
     items, offsets = rows
+    if start == 0 and stop == len(offsets) - 1:
+        return rows
     cut = offsets[start : stop + 1]
     return items[cut[0] : cut[-1]], cut - cut[0]
 
