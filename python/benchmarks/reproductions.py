@@ -141,7 +141,14 @@ _LINREC = {
     **_LONG,
     "learning_rate": 1e-3,
 }
-_ROWS = {"max_length": 19, "batch_size": 256, "learning_rate": 1e-3, "epochs": 30, "patience": 3}
+_ROWS = {
+    "dim": 64,
+    "max_length": 19,
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+    "epochs": 10,
+    "patience": 3,
+}
 _GAPS = [1, 4, 1, 4, 1, 4, 1, 4]
 
 _FMRLREC = "fMRLRec's paper"
@@ -166,7 +173,15 @@ RUNS = [
         "LRURec",
         figures(FOUR, 0.0565, 0.0339, 0.0871, 0.0438),
         _FMRLREC,
-        {"dim": 128, "state_dim": 256, "inner_dim": 512, "dropout": 0.6, **_BEAUTY},
+        {
+            "dim": 128,
+            "state_dim": 256,
+            "inner_dim": 512,
+            "dropout": 0.6,
+            "recurrence_dropout": 0.6,
+            **_BEAUTY,
+            "epochs": 30,
+        },
     ),
     Run(
         "beauty",
@@ -175,13 +190,11 @@ RUNS = [
         figures(FOUR, 0.0420, 0.0275, 0.0653, 0.0350),
         _FMRLREC,
         {
-            "dim": 128,
-            "inner_dim": 256,
-            "dropout": 0.4,
-            "attention_dropout": 0.4,
-            "mask_ratio": 0.4,
+            "mask_ratio": 0.6,
+            "last_ratio": 0.2,
             **_BEAUTY,
-            "epochs": 200,
+            "batch_size": 64,
+            "epochs": 100,
         },
     ),
     Run(
@@ -190,7 +203,7 @@ RUNS = [
         "GRU4Rec",
         figures(FOUR, 0.0164, 0.0099, 0.0283, 0.0137),
         _S3,
-        {"dim": 128, "hidden_dim": 256, "dropout": 0.5, **_BEAUTY},
+        {"dim": 64, "hidden_dim": 128, "dropout": 0.5, **_BEAUTY, "epochs": 15},
     ),
     Run(
         "beauty",
@@ -205,7 +218,7 @@ RUNS = [
             "weight_decay": 1e-6,
             "batch_size": 128,
             "learning_rate": 1e-3,
-            "epochs": 60,
+            "epochs": 20,
             "patience": 8,
         },
     ),
@@ -236,7 +249,7 @@ RUNS = [
         "LRURec",
         figures(TWO, 0.32636, 0.19298),
         _LRUREC,
-        {"dim": 128, "state_dim": 256, "inner_dim": 512, "dropout": 0.2, **_LONG},
+        {"dim": 64, "dropout": 0.2, "recurrence_dropout": 0.2, **_LONG, "epochs": 24},
     ),
     Run(
         "popular100",
@@ -279,7 +292,7 @@ RUNS = [
         "NFM",
         figures(ROWS, 0.0483, 0.0856, 0.0585, 0.1933),
         _SKIPREC,
-        {"dim": 128, "hidden": (128,), **_ROWS},
+        {**_ROWS},
     ),
     Run(
         "rows",
@@ -287,7 +300,7 @@ RUNS = [
         "GRU4Rec",
         figures(ROWS, 0.0938, 0.1577, 0.1082, 0.3115),
         _SKIPREC,
-        {"dim": 128, "hidden_dim": 128, "dropout": 0.3, **_ROWS},
+        {"dropout": 0.3, **_ROWS},
     ),
     Run(
         "rows",
@@ -295,7 +308,7 @@ RUNS = [
         "Caser",
         figures(ROWS, 0.0915, 0.1509, 0.1045, 0.2857),
         _SKIPREC,
-        {"dim": 128, "form": "text", "window": 19, "dropout": 0.5, **_ROWS},
+        {"form": "text", "window": 19, "dropout": 0.5, **_ROWS},
     ),
     Run(
         "rows",
@@ -303,7 +316,7 @@ RUNS = [
         "NextItNet",
         figures(ROWS, 0.1019, 0.1686, 0.1173, 0.3285),
         _SKIPREC,
-        {"dim": 128, "dilations": _GAPS, "dropout": 0.2, **_ROWS},
+        {"dilations": _GAPS, "dropout": 0.2, **_ROWS},
     ),
     Run(
         "rows",
@@ -311,6 +324,6 @@ RUNS = [
         "NextItNetPlus",
         figures(ROWS, 0.1067, 0.1784, 0.1234, 0.3393),
         _SKIPREC,
-        {"dim": 128, "dilations": _GAPS, "dropout": 0.2, **_ROWS},
+        {"dilations": _GAPS, "dropout": 0.2, **_ROWS},
     ),
 ]
