@@ -95,22 +95,33 @@ public func gemm(
   if let bias { loops.addBias(bias, to: c.pointer, rows: m, columns: n, stride: c.stride) }
 }
 
-/// The rows of a product do not depend on each other, and this many go through the same loops
-/// whether they come alone or with others.
-private let leastRows = 48
-
+/// Carries out a product, on several threads where it is worth it. Its numbers do not depend on each
+/// other, and parts are such that they go through the same loops as the whole.
 private func carryOut(_ x: MatrixProduct) {
-  // Fewer operations take less time than it takes to share them.
-  if x.rows < 2 * leastRows || x.rows * x.depth * x.columns < 1 << 19 {
-    return loops.multiply(x, panel: processor_scratch())
+  let (leastRows, block) = (48, 64)
+  if x.rows >= 2 * leastRows && x.rows * x.depth * x.columns >= 1 << 19 {
+    return WorkerPool.share(x.rows, least: leastRows) { rows in
+      var part = x
+      part.rows = rows.count
+      part.a += rows.lowerBound * x.aRow
+      part.c += rows.lowerBound * x.cRow
+      loops.multiply(part, panel: processor_scratch())
+    }
   }
-  WorkerPool.share(x.rows, least: leastRows) { rows in
-    var part = x
-    part.rows = rows.count
-    part.a += rows.lowerBound * x.aRow
-    part.c += rows.lowerBound * x.cRow
-    loops.multiply(part, panel: processor_scratch())
+  if x.rows <= 8 && x.depth * x.columns >= 1 << 20 {
+    // A few states against a large table: to read the table takes the time.
+    let blocks = x.columns / block
+    return WorkerPool.share(blocks, least: max(1, (1 << 19) / (block * x.depth))) { shared in
+      let first = shared.lowerBound * block
+      var part = x
+      part.columns = (shared.upperBound == blocks ? x.columns : shared.upperBound * block) - first
+      part.b += first * x.bColumn
+      part.c += first
+      part.bias = x.bias.map { $0 + first }
+      loops.multiply(part, panel: processor_scratch())
+    }
   }
+  loops.multiply(x, panel: processor_scratch())
 }
 
 extension Matrix {

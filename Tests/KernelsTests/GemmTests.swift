@@ -29,7 +29,10 @@ import _TestSupport
     }
   }
 
-  @Test(arguments: [[96, 64, 192], [97, 300, 70], [200, 256, 64], [500, 40, 33]])
+  @Test(arguments: [
+    [96, 64, 192], [97, 300, 70], [200, 256, 64], [500, 40, 33], [1, 64, 17001],
+    [7, 300, 4001],
+  ])
   func productsHaveEqualBitsOnAnyNumberOfThreads(shape: [Int]) {
     let (m, k, n) = (shape[0], shape[1], shape[2])
     let bias = randomFloats(n, seed: 4)

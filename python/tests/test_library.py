@@ -26,6 +26,13 @@ def test_n_jobs_counts_as_in_joblib(four_cores, n_jobs, threads):
     assert _library.threads(n_jobs) == threads
 
 
+@pytest.mark.parametrize(
+    ("n_jobs", "work", "threads"), [(None, 63, 1), (None, 64, 4), (3, 1, 3), (-1, 1, 4)]
+)
+def test_little_work_needs_one_thread(four_cores, n_jobs, work, threads):
+    assert _library.threads(n_jobs, work) == threads
+
+
 @pytest.mark.parametrize("n_jobs", [0, 1.5, "2", True])
 def test_odd_n_jobs_are_refused(four_cores, n_jobs):
     with pytest.raises(er.ConfigError, match="n_jobs must be None or an integer other than 0"):

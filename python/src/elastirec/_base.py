@@ -114,8 +114,11 @@ class Recommender(Model):
             )
         else:
             names, rows, people = _recommendation.requests(fitted, users, histories, unknown)
+            # To score some hundred items takes as long as to read one of a history.
+            work = len(rows[0]) + len(rows[1]) + len(fitted.items) // 256
+            workers = threads(self.n_jobs, work)
             items, scores = _recommendation.best_items(
-                fitted, rows, k, exclude_seen, allowed, threads(self.n_jobs), people
+                fitted, rows, k, exclude_seen, allowed, workers, people
             )
         if as_frame:
             return _recommendation.as_frame(fitted, names, items, scores)

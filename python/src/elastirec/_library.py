@@ -52,6 +52,8 @@ def _assign(variables: Mapping[str, str | None]) -> None:
 with _environment(_blas_environment()):
     from elastirec import _native as native
 
+_FEW = 64  # items of histories, as many as one task of the library takes
+
 __all__ = ["complaints_as", "describe", "native", "threads"]
 
 
@@ -72,12 +74,19 @@ def complaints_as(error: type[ElastirecError]) -> Iterator[None]:
         raise error(str(complaint)) from None
 
 
-def threads(n_jobs: int | None) -> int:
+def threads(n_jobs: int | None, work: int | None = None) -> int:
     """Return how many threads ``n_jobs`` stands for.
 
     None means the cores that the process may use: its affinity and its container's quota, or
     ELASTIREC_NUM_THREADS where that is set. Negative numbers count from there as in joblib: -1
     is all of them, -2 all but one.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+    work : int, default=None
+        About how many items of histories there are to work on. A few are done before another
+        thread has woken up, so None stands for one thread then, and asks the system nothing.
 
     Raises
     ------
@@ -85,7 +94,7 @@ def threads(n_jobs: int | None) -> int:
         If ``n_jobs`` is zero or no integer, or ELASTIREC_NUM_THREADS is no positive integer.
     """
     if n_jobs is None:
-        return _cores()
+        return 1 if work is not None and work < _FEW else _cores()
     if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or n_jobs == 0:
         raise ConfigError(f"n_jobs must be None or an integer other than 0, got {n_jobs!r}")
     return int(n_jobs) if n_jobs > 0 else max(1, _cores() + 1 + int(n_jobs))
