@@ -30,7 +30,9 @@ import Testing
   @Test func buffersWasteAtMostAQuarter() throws {
     for count in Self.counts where count >= 4096 {
       let buffer = Buffer(count: count)
-      #expect(Double(try size(of: buffer.pointer)) < 4 * 1.26 * Double(count), "\(count)")
+      // The C library may map a large block as whole pages.
+      let pages = 2 * 4096.0
+      #expect(Double(try size(of: buffer.pointer)) < 5 * Double(count) + pages, "\(count)")
     }
   }
 
