@@ -32,6 +32,111 @@ public func linear(
   }
 }
 
+/// How the channels of a nested map are laid out: those of the first `sizes[0]` units, then of the
+/// next, and so on to `sizes.last`. A map to or from a multiple of the width has several channels a
+/// unit, and an array may hold several such planes side by side, as complex numbers do.
+public struct NestedShape: Sendable {
+  public let sizes: [Int]
+  public let inputPlanes: Int
+  public let outputPlanes: Int
+
+  public init(sizes: [Int], inputPlanes: Int = 1, outputPlanes: Int = 1) {
+    self.sizes = sizes
+    self.inputPlanes = inputPlanes
+    self.outputPlanes = outputPlanes
+  }
+}
+
+/// The ranges of units between nested sizes, ascending.
+public func chunks(_ sizes: [Int]) -> [Range<Int>] {
+  zip([0] + sizes, sizes).map { $0..<$1 }
+}
+
+/// Returns dropout(activation(y)), where the units of level j of y depend on those of x up to level
+/// j alone: y[level j] = x[levels up to j] W_j^T + b_j (Wang et al., "Train Once, Deploy Anywhere",
+/// EMNLP Findings 2024). So the first units of y are a map of the first units of x.
+///
+/// - Shapes: with n units, `x` is `[rows, inputPlanes * i * n]` and the result is `[rows, planes *
+///   o * n]`; level j adds c units to s in all: `weights[j]` is `[outputPlanes * o * c, inputPlanes
+///   * i * s]` and `biases[j]` is `[outputPlanes * o * c]`, plane by plane.
+/// - Parameter planes: the planes of the output to compute; nil for all.
+public func nestedLinear(
+  _ x: Tensor, shape: NestedShape, weights: [Tensor], biases: [Tensor], planes: Range<Int>? = nil,
+  activation: Activation = .none, dropout: Float = 0, on pass: Pass
+) -> Tensor {
+  let (units, rows) = (shape.sizes.last ?? 0, x.rows)
+  let i = x.columns / (shape.inputPlanes * units)
+  let o = weights[0].rows / (shape.outputPlanes * shape.sizes[0])
+  let planes = planes ?? 0..<shape.outputPlanes
+  precondition(
+    x.columns == shape.inputPlanes * i * units && weights.count == shape.sizes.count
+      && zip(weights, chunks(shape.sizes)).allSatisfy {
+        $0.shape == [shape.outputPlanes * o * $1.count, shape.inputPlanes * i * $1.upperBound]
+      },
+    "nestedLinear: \(x.shape) does not fit \(weights.map(\.shape)) at \(shape.sizes)")
+  /// The products that make up a level: what they read, their part of the weight, what they write.
+  func forEachProduct(
+    _ j: Int, _ x: Matrix, _ y: Matrix, _ body: (Matrix, Range<Int>, Range<Int>, Matrix) -> Void
+  ) {
+    let chunk = chunks(shape.sizes)[j]
+    let (read, written) = (i * chunk.upperBound, o * chunk.count)
+    for (place, plane) in planes.enumerated() {
+      let part = y.block(
+        column: place * o * units + o * chunk.lowerBound, rows: rows, columns: written)
+      for p in 0..<shape.inputPlanes {
+        body(
+          x.block(column: p * i * units, rows: rows, columns: read),
+          (plane * written)..<((plane + 1) * written), (p * read)..<((p + 1) * read), part)
+      }
+    }
+  }
+  let u = Tensor(rows: rows, columns: planes.count * o * units)
+  for j in shape.sizes.indices {
+    forEachProduct(j, x.matrix, u.matrix) { x, outputs, inputs, y in
+      gemm(
+        x, weights[j].matrix.block(outputs, inputs), transposeB: true, into: y,
+        beta: inputs.lowerBound == 0 ? 0 : 1,
+        bias: inputs.lowerBound == 0 ? Input(biases[j].pointer + outputs.lowerBound) : nil)
+    }
+  }
+  if pass.isInference { return activate(inPlace: u, activation) }
+  let (y, pullBack) = activated(u, activation, dropout: dropout, on: pass)
+  return pass.result(y, of: [x] + weights + biases) { tape in
+    { g in
+      pullBack(g)
+      tape.accumulate(x) { dx, beta in
+        // The last level reads all of x, so it comes first.
+        for j in shape.sizes.indices.reversed() {
+          forEachProduct(j, dx, g.matrix) { dx, outputs, inputs, g in
+            let isFirst =
+              j == shape.sizes.count - 1 && outputs.lowerBound / outputs.count == planes.lowerBound
+            gemm(
+              g, weights[j].matrix.block(outputs, inputs), into: dx, beta: isFirst ? beta : 1)
+          }
+        }
+      }
+      for j in shape.sizes.indices {
+        tape.accumulate(weights[j]) { dw, beta in
+          if planes.count < shape.outputPlanes && beta == 0 { dw.zero() }
+          forEachProduct(j, x.matrix, g.matrix) { x, outputs, inputs, g in
+            gemm(
+              g, x, transposeA: true, into: dw.block(outputs, inputs),
+              beta: planes.count < shape.outputPlanes ? 1 : beta)
+          }
+        }
+        tape.add(to: biases[j]) { db in
+          forEachProduct(j, x.matrix, g.matrix) { _, outputs, inputs, g in
+            guard inputs.lowerBound == 0 else { return }
+            loops.addColumnSums(
+              of: g.pointer, into: db.pointer + outputs.lowerBound, rows: rows,
+              columns: g.columns, stride: g.stride)
+          }
+        }
+      }
+    }
+  }
+}
+
 /// Returns W x + b over the positions of histories of one length, followed by an activation and
 /// dropout: the token mixer of Tolstikhin et al., "MLP-Mixer", NeurIPS 2021.
 ///

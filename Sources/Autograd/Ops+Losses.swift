@@ -1,37 +1,56 @@
 import Kernels
 import VectorLoops
 
+/// The widths of a nested model and how much the loss of each counts.
+public struct NestedWidths: Sendable {
+  /// Ascending; the last is that of the whole model.
+  public let sizes: [Int]
+  public let weights: [Float]
+
+  public init(sizes: [Int], weights: [Float]) {
+    precondition(sizes.count == weights.count, "a weight for each size")
+    self.sizes = sizes
+    self.weights = weights
+  }
+}
+
 /// Returns scale * the sum over rows of -sum(q log softmax(hidden table^T + bias)), where q puts 1 -
 /// smoothing on the row's target and smoothing / items on every item. See `FusedCrossEntropy`.
 ///
 /// - Shapes: `hidden` is `[rows, dim]`, `table` is `[items, dim]`, `bias` is `[items]`, the result
 ///   is a scalar.
+/// - Parameter widths: where given, the weighted sum of the losses of the first numbers of states
+///   and items: see `NestedCrossEntropy`.
 public func softmaxCrossEntropy(
   _ hidden: Tensor, table: Tensor, bias: Tensor? = nil, targets: [Int32], smoothing: Float = 0,
-  scale: Float, on pass: Pass
+  widths: NestedWidths? = nil, scale: Float, on pass: Pass
 ) -> Tensor {
   precondition(
     targets.count == hidden.rows && targets.allSatisfy { $0 >= 0 && $0 < table.rows },
     "softmaxCrossEntropy: targets do not fit \(hidden.shape), \(table.shape)")
   let loss = Tensor(shape: [])
-  let fused = FusedCrossEntropy(scale: scale, smoothing: smoothing)
   let inputs = [hidden, table] + (bias.map { [$0] } ?? [])
+  let biasNumbers = bias.map { Input($0.pointer) }
+  func find(_ dHidden: Matrix? = nil, _ dTable: Matrix? = nil, _ dBias: Output? = nil) -> Double {
+    guard let widths else {
+      return FusedCrossEntropy(scale: scale, smoothing: smoothing)(
+        hidden: hidden.matrix, table: table.matrix, bias: biasNumbers, targets: targets,
+        dHidden: dHidden, dTable: dTable, tableBeta: 0, dBias: dBias)
+    }
+    return NestedCrossEntropy(
+      sizes: widths.sizes, weights: widths.weights, scale: scale, smoothing: smoothing)(
+        hidden: hidden.matrix, table: table.matrix, bias: biasNumbers, targets: targets,
+        dHidden: dHidden, dTable: dTable, tableBeta: 0, dBias: dBias)
+  }
   guard let tape = pass.tape, inputs.contains(where: tape.wants) else {
-    loss.pointer[0] = Float(
-      fused(
-        hidden: hidden.matrix, table: table.matrix, bias: bias.map { Input($0.pointer) },
-        targets: targets))
+    loss.pointer[0] = Float(find())
     return loss
   }
   // The gradients come with the loss, while the logits are there; the pullback only scales them.
   let gradients = inputs.map { tape.wants($0) ? Tensor(shape: $0.shape) : nil }
   let dBias = bias == nil ? nil : gradients[2]
   dBias?.matrix.zero()
-  loss.pointer[0] = Float(
-    fused(
-      hidden: hidden.matrix, table: table.matrix, bias: bias.map { Input($0.pointer) },
-      targets: targets, dHidden: gradients[0]?.matrix, dTable: gradients[1]?.matrix, tableBeta: 0,
-      dBias: dBias?.pointer))
+  loss.pointer[0] = Float(find(gradients[0]?.matrix, gradients[1]?.matrix, dBias?.pointer))
   return pass.result(loss, of: inputs) { tape in
     { g in
       for (gradient, input) in zip(gradients, inputs) {

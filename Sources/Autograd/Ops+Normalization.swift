@@ -4,29 +4,38 @@ import Kernels
 /// variance (Ba et al., 2016).
 ///
 /// - Shapes: `x` is `[rows, columns]`, `weight` and `bias` are `[columns]`.
+/// - Parameter sizes: where the chunks of a row end that are normalised each by itself, ascending
+///   to `columns`; nil for whole rows.
 public func layerNorm(
-  _ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, on pass: Pass
+  _ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, sizes: [Int]? = nil, on pass: Pass
 ) -> Tensor {
-  precondition(
-    weight.count == x.columns && bias.count == x.columns,
-    "layerNorm: \(x.shape) does not fit \(weight.shape), \(bias.shape)")
   let (rows, columns) = (x.rows, x.columns)
+  let sizes = sizes ?? [columns]
+  precondition(
+    weight.count == columns && bias.count == columns && sizes.last == columns,
+    "layerNorm: \(x.shape) does not fit \(weight.shape), \(bias.shape), sizes \(sizes)")
   let y = Tensor(like: x)
-  let statistics = pass.isInference ? nil : Buffer(count: 2 * rows)
-  let means = statistics?.pointer
-  loops.layerNorm(
-    x.numbers, weight: weight.pointer, bias: bias.pointer, epsilon: epsilon, rows: rows,
-    columns: columns, into: y.pointer, means: means, inverses: means.map { $0 + rows })
+  let statistics = pass.isInference ? nil : Buffer(count: 2 * rows * sizes.count)
+  for (j, chunk) in chunks(sizes).enumerated() {
+    let (start, means) = (chunk.lowerBound, statistics.map { $0.pointer + 2 * rows * j })
+    loops.layerNorm(
+      x.numbers + start, weight: weight.pointer + start, bias: bias.pointer + start,
+      epsilon: epsilon, rows: rows, columns: chunk.count, stride: columns,
+      into: y.pointer + start, means: means, inverses: means.map { $0 + rows })
+  }
   guard let statistics else { return y }
   return pass.result(y, of: [x, weight, bias]) { tape in
     { [statistics] g in
-      let (means, inverses) = (statistics.pointer, statistics.pointer + rows)
       let sums = Buffer(count: 2 * columns)
       loops.fill(sums.pointer, count: 2 * columns, value: 0)
-      loops.layerNormBackward(
-        x: x.numbers, dy: g.pointer, weight: weight.pointer, means: means, inverses: inverses,
-        rows: rows, columns: columns, into: g.pointer, dWeight: sums.pointer,
-        dBias: sums.pointer + columns)
+      for (j, chunk) in chunks(sizes).enumerated() {
+        let (start, means) = (chunk.lowerBound, statistics.pointer + 2 * rows * j)
+        loops.layerNormBackward(
+          x: x.numbers + start, dy: g.pointer + start, weight: weight.pointer + start,
+          means: means, inverses: means + rows, rows: rows, columns: chunk.count, stride: columns,
+          into: g.pointer + start, dWeight: sums.pointer + start,
+          dBias: sums.pointer + columns + start)
+      }
       for (parameter, sum) in [(weight, sums.pointer), (bias, sums.pointer + columns)] {
         tape.add(to: parameter) {
           loops.accumulate(sum, alpha: 1, into: $0.pointer, count: columns)

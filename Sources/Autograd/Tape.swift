@@ -90,6 +90,8 @@ public final class Pass {
   /// The number of the first token in its batch, so that random numbers do not depend on how a
   /// batch is divided.
   public let firstToken: Int
+  /// The table of items that this step has computed, for models that read items from it.
+  public let table: Tensor?
   private let dropoutKey: RandomKey?
   private var ops: UInt32
 
@@ -100,9 +102,11 @@ public final class Pass {
   ///   - dropoutKey: the seed and the step that dropout draws from; nil drops nothing.
   ///   - firstOp: the number of the first op; passes of one step must not share numbers.
   public init(
-    tape: Tape?, dropoutKey: RandomKey? = nil, firstToken: Int = 0, firstOp: UInt32 = 0
+    tape: Tape?, dropoutKey: RandomKey? = nil, firstToken: Int = 0, firstOp: UInt32 = 0,
+    table: Tensor? = nil
   ) {
     self.tape = tape
+    self.table = table
     self.dropoutKey = dropoutKey
     self.firstToken = firstToken
     ops = firstOp
@@ -129,7 +133,7 @@ public final class Pass {
 
   /// Whether nothing is recorded or dropped. Ops that serve single requests return early then: to
   /// make a pullback and a list of inputs takes as long as a small op.
-  var isInference: Bool { tape == nil && dropoutKey == nil }
+  public var isInference: Bool { tape == nil && dropoutKey == nil }
 
   /// Makes a result of the given shape, and records the pullback where a gradient is wanted by any
   /// of `inputs`.

@@ -17,6 +17,7 @@ public func elastirec_model_set_feature_values(
     let values = try histories(rows, itemCount: own.valueCount, name: "values", noun: "value")
     try require(values.count == items, "values has \(values.count) rows for \(items) items")
     own.set(values)
+    try weightsChanged(model)
   }
 }
 
@@ -34,7 +35,12 @@ public func elastirec_model_set_feature_vectors(
     let vectors = try unwrap(vectors, "vectors")
     try require(loops.allFinite(vectors, count: count), "vectors hold NaN or infinity")
     try own.set(UnsafeBufferPointer(start: vectors, count: count))
+    try weightsChanged(model)
   }
+}
+
+private func weightsChanged(_ model: OpaquePointer?) throws {
+  try Handle<ModelBox>.at(model, "model").value.model.weightsChanged()
 }
 
 /// A feature of some kind, and the number of items.

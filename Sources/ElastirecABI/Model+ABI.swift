@@ -99,6 +99,7 @@ public func elastirec_model_set_parameter(
     let values = try unwrap(values, "values")
     try require(loops.allFinite(values, count: count), "\(parameter.name) holds NaN or infinity")
     parameter.value.pointer.update(from: values, count: count)
+    try box(model).model.weightsChanged()
   }
 }
 
@@ -160,8 +161,9 @@ public func elastirec_model_recommend(
 public func elastirec_model_rank(
   _ model: OpaquePointer!, _ rows: UnsafePointer<elastirec_rows>!,
   _ targetRows: UnsafePointer<elastirec_rows>!, _ excludedRows: UnsafePointer<elastirec_rows>!,
-  _ candidateRows: UnsafePointer<elastirec_rows>!, _ k: Int32, _ threads: Int32,
-  _ ranks: UnsafeMutablePointer<Int32>!, _ topItems: UnsafeMutablePointer<Int32>!,
+  _ candidateRows: UnsafePointer<elastirec_rows>!, _ k: Int32, _ sizes: UnsafePointer<Int64>!,
+  _ sizeCount: Int, _ threads: Int32, _ ranks: UnsafeMutablePointer<Int32>!,
+  _ topItems: UnsafeMutablePointer<Int32>!,
   _ error: UnsafeMutablePointer<elastirec_error>!
 ) -> elastirec_status {
   atBoundary(error) {
@@ -180,8 +182,42 @@ public func elastirec_model_rank(
     guard histories.count > 0 else { return }
     box.ranker.rank(
       histories, targets: targets, excluded: excluded, candidates: candidates, k: Int(k),
-      workers: workers(threads), ranks: try unwrap(ranks, "ranks"),
+      sizes: try trainedSizes(sizes, sizeCount, of: box.model), workers: workers(threads),
+      ranks: try unwrap(ranks, "ranks"),
       top: k > 0 ? try unwrap(topItems, "top_items") : nil)
+  }
+}
+
+/// The widths of a nested model that a caller names, ascending, or nil for none.
+private func trainedSizes(
+  _ sizes: UnsafePointer<Int64>?, _ count: Int, of model: any Recommender
+) throws -> [Int]? {
+  guard count > 0 else { return nil }
+  let wanted = UnsafeBufferPointer(start: try unwrap(sizes, "sizes"), count: count).map {
+    Int($0)
+  }
+  guard let trained = (model as? any NestedModel)?.sizes else {
+    throw InvalidArgument("this model is not nested: it has one width alone")
+  }
+  try require(
+    wanted.allSatisfy(trained.contains) && zip(wanted, wanted.dropFirst()).allSatisfy(<),
+    "sizes must increase and be of \(trained), got \(wanted)")
+  return wanted
+}
+
+@_cdecl("elastirec_model_slice") @implementation
+public func elastirec_model_slice(
+  _ model: OpaquePointer!, _ size: Int64, _ keepFeatures: Int32,
+  _ small: UnsafeMutablePointer<OpaquePointer?>!, _ error: UnsafeMutablePointer<elastirec_error>!
+) -> elastirec_status {
+  atBoundary(error) {
+    let box = try box(model)
+    guard let nested = box.model as? any NestedModel else {
+      throw InvalidArgument("this model is not nested: it has one width alone")
+    }
+    let made = ModelBox(try nested.slice(size: Int(size), keepsFeatures: keepFeatures != 0))
+    made.ranker.fallback = box.ranker.fallback
+    try unwrap(small, "small").pointee = Handle.retained(made)
   }
 }
 

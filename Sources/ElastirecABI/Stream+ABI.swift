@@ -56,6 +56,22 @@ public func elastirec_model_stream_recommend(
   }
 }
 
+@_cdecl("elastirec_model_stream_slice") @implementation
+public func elastirec_model_stream_slice(
+  _ model: OpaquePointer!, _ streams: UnsafePointer<Float>!, _ count: Int64, _ size: Int64,
+  _ width: Int64, _ small: UnsafeMutablePointer<Float>!, _ smallSize: Int64,
+  _ error: UnsafeMutablePointer<elastirec_error>!
+) -> elastirec_status {
+  atBoundary(error) {
+    let ranker = try Handle<ModelBox>.at(model, "model").value.ranker
+    let count = try streamCount(count, size, ranker, streams)
+    guard count > 0 else { return }
+    try ranker.slice(
+      streams: streams, count: count, size: Int(width), into: try unwrap(small, "small"),
+      small: Int(smallSize))
+  }
+}
+
 /// The number of streams, once they fit the model and hold nothing but finite numbers.
 private func streamCount(
   _ count: Int64, _ size: Int64, _ ranker: Ranker, _ streams: UnsafePointer<Float>?

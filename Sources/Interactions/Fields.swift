@@ -113,13 +113,43 @@ public struct Fields {
     return result
   }
 
+  /// A list of numbers of at least `low`; none where it is missing.
+  public mutating func floats(_ field: String, from low: Float) throws(InvalidArgument) -> [Float] {
+    var result: [Float] = []
+    for (place, value) in try list(field, of: "numbers") {
+      switch value {
+      case .number(let number) where Float(number) >= low && number.isFinite:
+        result.append(Float(number))
+      case .integer(let number) where Float(number) >= low: result.append(Float(number))
+      default: throw wrong(place, value, "a number of at least \(low)")
+      }
+    }
+    return result
+  }
+
+  /// A list of strings; none where it is missing.
+  public mutating func texts(_ field: String) throws(InvalidArgument) -> [String] {
+    var result: [String] = []
+    for (place, value) in try list(field, of: "strings") {
+      guard case .text(let text) = value else { throw wrong(place, value, "a string") }
+      result.append(text)
+    }
+    return result
+  }
+
+  /// The values of a list with their places, for messages.
+  private mutating func list(_ field: String, of what: String) throws(InvalidArgument)
+    -> [(place: String, value: Value)]
+  {
+    guard let value = values.removeValue(forKey: field) else { return [] }
+    guard case .list(let list) = value else { throw wrong(field, value, "a list of \(what)") }
+    return list.enumerated().map { ("\(field)[\($0)]", $1) }
+  }
+
   /// A list of objects, whose fields are read and finished like these; none where it is missing.
   public mutating func objects(_ field: String) throws(InvalidArgument) -> [Fields] {
-    guard let value = values.removeValue(forKey: field) else { return [] }
-    guard case .list(let list) = value else { throw wrong(field, value, "a list of objects") }
     var result: [Fields] = []
-    for (i, value) in list.enumerated() {
-      let place = "\(field)[\(i)]"
+    for (place, value) in try list(field, of: "objects") {
       guard case .object(let values) = value else { throw wrong(place, value, "an object") }
       result.append(Fields(values, at: "\(path)\(place)"))
     }

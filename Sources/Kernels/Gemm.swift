@@ -45,8 +45,17 @@ public struct Matrix {
       pointer + row * stride + column, rows: rows, columns: columns, stride: stride, owner: owner)
   }
 
+  public func block(_ rows: Range<Int>, _ columns: Range<Int>) -> Matrix {
+    block(
+      row: rows.lowerBound, column: columns.lowerBound, rows: rows.count, columns: columns.count)
+  }
+
   public func rows(_ range: Range<Int>) -> Matrix {
     block(row: range.lowerBound, rows: range.count, columns: columns)
+  }
+
+  public func columns(_ range: Range<Int>) -> Matrix {
+    block(column: range.lowerBound, rows: rows, columns: range.count)
   }
 
   /// The same numbers in rows of another length.
@@ -128,10 +137,15 @@ extension Matrix {
   /// The same numbers without gaps in memory of their own.
   public func copy() -> Matrix {
     let result = Matrix(Buffer(count: rows * columns), rows: rows, columns: columns)
-    for r in 0..<rows {
-      (result.pointer + r * columns).update(from: pointer + r * stride, count: columns)
-    }
+    result.copy(from: self)
     return result
+  }
+
+  /// Takes the numbers of another matrix of at least this size.
+  public func copy(from other: Matrix) {
+    for r in 0..<rows {
+      (pointer + r * stride).update(from: other.pointer + r * other.stride, count: columns)
+    }
   }
 
   public func zero() {

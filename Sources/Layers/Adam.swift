@@ -22,6 +22,8 @@ public final class Adam {
     public var beta2: Double = 0.999
     public var epsilon: Double = 1e-8
     public var weightDecay: Double = 0
+    /// Parameters whose names contain one of these are not decayed.
+    public var undecayed: [String] = []
     /// AdamW: decay shrinks the weights instead of joining the gradient.
     public var isDecoupled = false
     public var form = Form.torch
@@ -56,7 +58,7 @@ public final class Adam {
   /// - Parameter rate: multiplies the learning rate, for schedules.
   public func step(_ gradients: GradientStore, rate: Double = 1, workers: Int) {
     steps += 1
-    let step = settings(rate: rate)
+    let steps = parameters.map { settings(rate: rate, decays: decays($0)) }
     var tasks: [(parameter: Int, start: Int, count: Int)] = []
     let chunk = 1 << 14
     for (i, parameter) in parameters.enumerated() where gradients[parameter.value] != nil {
@@ -71,11 +73,15 @@ public final class Adam {
       loops.adam(
         parameters[i].value.pointer + start, gradient: gradient.pointer + start,
         first: first[i].pointer + start, second: second[i].pointer + start, count: count,
-        step: step)
+        step: steps[i])
     }
     for (i, parameter) in parameters.enumerated() where dense[i] == nil {
-      stepRows(i, gradients.rowGradients(of: parameter.value), step)
+      stepRows(i, gradients.rowGradients(of: parameter.value), steps[i])
     }
+  }
+
+  private func decays(_ parameter: NamedParameter) -> Bool {
+    !configuration.undecayed.contains { parameter.name.contains($0) }
   }
 
   /// Whether a step at this rate could carry finite weights past the largest float. Adam moves a
@@ -110,13 +116,14 @@ public final class Adam {
     }
   }
 
-  private func settings(rate: Double) -> AdamStep {
+  private func settings(rate: Double, decays: Bool) -> AdamStep {
     let (c, t) = (configuration, Double(steps))
+    let weightDecay = decays ? c.weightDecay : 0
     if c.form == .adagrad {
       return AdamStep(
         rate: Float(c.learningRate * rate), beta1: 0, beta2: 1, rest2: 1,
         epsilon: max(Float(c.epsilon), Float.leastNormalMagnitude), secondCorrection: 1,
-        coupledDecay: Float(c.weightDecay), shrink: 1)
+        coupledDecay: Float(weightDecay), shrink: 1)
     }
     let correction1 = 1 - pow(c.beta1, t)
     let correction2 = 1 - pow(c.beta2, t)
@@ -127,8 +134,8 @@ public final class Adam {
       beta1: Float(c.beta1), beta2: Float(c.beta2),  // Never 0 / 0 where there was no gradient yet.
       epsilon: max(Float(c.epsilon), Float.leastNormalMagnitude),
       secondCorrection: isTorch ? Float(correction2) : 1,
-      coupledDecay: c.isDecoupled ? 0 : Float(c.weightDecay),
-      shrink: c.isDecoupled ? Float(1 - learningRate * c.weightDecay) : 1)
+      coupledDecay: c.isDecoupled ? 0 : Float(weightDecay),
+      shrink: c.isDecoupled ? Float(1 - learningRate * weightDecay) : 1)
   }
 }
 

@@ -58,12 +58,14 @@ public final class CategoryFeature: ItemFeature {
 public final class VectorFeature: ItemFeature {
   public let map: Linear
   private let items: Int
-  /// Nil while all are zero.
-  private var vectors: Tensor?  // [items, width]
+  /// The last row is zero and stands for none. Nil while all are zero.
+  private var vectors: Tensor?  // [items + 1, width]
 
   /// Makes a feature whose vectors are zero.
-  public init(items: Int, width: Int, dim: Int, using initializer: inout Initializer) {
-    map = Linear(width, dim, using: &initializer)
+  public init(
+    items: Int, width: Int, dim: Int, hasBias: Bool = true, using initializer: inout Initializer
+  ) {
+    map = Linear(width, dim, hasBias: hasBias, using: &initializer)
     self.items = items
   }
 
@@ -77,19 +79,37 @@ public final class VectorFeature: ItemFeature {
   public func set(_ numbers: UnsafeBufferPointer<Float>) throws {
     precondition(numbers.count == items * width, "\(numbers.count) numbers of vectors")
     try Buffer.require(bytes: numbers.count * MemoryLayout<Float>.stride)
-    let own = vectors ?? Tensor(shape: [items, width])
+    let own = vectors ?? zeros(rows: items + 1)
     if let start = numbers.baseAddress { own.pointer.update(from: start, count: numbers.count) }
     vectors = own
   }
 
+  /// Gives each item the vector that it has in another feature of the same width.
+  ///
+  /// - Throws: `OutOfMemory`.
+  public func set(_ other: VectorFeature) throws {
+    guard let vectors = other.vectors else { return }
+    try set(UnsafeBufferPointer(start: vectors.pointer, count: items * width))
+  }
+
+  /// The mapped vectors of all items and of none, with a bias that all features of a model share.
+  ///
+  /// - Shapes: `bias` is `[dim]`, the result is `[items + 1, dim]`.
+  public func ofAllItems(bias: Tensor?, on pass: Pass) -> Tensor {
+    linear(
+      vectors ?? zeros(rows: items + 1), weight: map.weight.value, bias: bias ?? map.bias?.value,
+      on: pass)
+  }
+
   public func callAsFunction(_ items: [Int32], on pass: Pass) -> Tensor {
-    let x = Tensor(shape: [items.count, width])
+    guard let vectors else { return map(zeros(rows: items.count), on: pass) }
+    let rows = items.map { min($0, Int32(self.items)) }
+    return map(gather(vectors, rows: rows, on: pass), on: pass)
+  }
+
+  private func zeros(rows: Int) -> Tensor {
+    let x = Tensor(shape: [rows, width])
     x.matrix.zero()
-    if let vectors {
-      for (i, item) in items.enumerated() where item < self.items {
-        (x.pointer + i * width).update(from: vectors.pointer + Int(item) * width, count: width)
-      }
-    }
-    return map(x, on: pass)
+    return x
   }
 }

@@ -25,18 +25,21 @@ public struct LinearRecurrence: Module {
   let thetaLog: Parameter  // [channels]
   let gammaLog: Parameter  // [channels]
   /// Rows: Re B, then Im B.
-  let input: Linear
+  let input: any LinearMap
   /// Columns: Re C, then -Im C.
-  let output: Linear
+  let output: any LinearMap
   let channels: Int
 
-  public init(dim: Int, channels: Int, ring: Ring, using initializer: inout Initializer) {
+  /// - Parameter sizes: of a nested model, whose `channels` are a multiple of `dim`.
+  public init(
+    dim: Int, channels: Int, ring: Ring, sizes: [Int]? = nil, using initializer: inout Initializer
+  ) {
     self.channels = channels
     nuLog = Parameter(shape: [channels])
     thetaLog = Parameter(shape: [channels])
     gammaLog = Parameter(shape: [channels])
-    input = Linear(dim, 2 * channels, using: &initializer)
-    output = Linear(2 * channels, dim, using: &initializer)
+    input = linearMap(dim, 2 * channels, outputPlanes: 2, sizes: sizes, using: &initializer)
+    output = linearMap(2 * channels, dim, inputPlanes: 2, sizes: sizes, using: &initializer)
     // An eigenvalue on the rim, or an angle of zero, could never move again.
     func fraction(below high: Double) -> Double {
       min(max(initializer.fraction(), 1e-6), high)
@@ -77,6 +80,34 @@ public struct LinearRecurrence: Module {
     let h = Tensor(shape: driven.shape)
     recurrence.forward(driven.matrix, states: states, into: h.matrix)
     return output(h, on: .inference)
+  }
+
+  /// Begins B and C as real maps of PyTorch's, with no imaginary parts.
+  public func initializeUniform(using initializer: inout Initializer) {
+    for map in input.levels {
+      initializer.uniform(map)
+      let half = map.weight.value.rows / 2
+      map.weight.value.block(rows: half..<(2 * half)).matrix.zero()
+      map.bias?.value.block(columns: half..<(2 * half)).matrix.zero()
+    }
+    for map in output.levels {
+      let half = map.weight.value.columns / 2
+      initializer.uniform(map, inputs: half)
+      map.weight.value.block(columns: half..<(2 * half)).matrix.zero()
+    }
+  }
+
+  /// Begins B and C such that white noise keeps its size: both parts of B have the variance 1 / (2
+  /// inputs), those of C 1 / channels.
+  public func initializeNormal(using initializer: inout Initializer) {
+    for map in input.levels {
+      initializer.normal(
+        map.weight, deviation: 1 / Float(2 * map.weight.value.columns).squareRoot())
+    }
+    for map in output.levels {
+      initializer.normal(
+        map.weight, deviation: 1 / Float(map.weight.value.columns / 2).squareRoot())
+    }
   }
 
   private func states(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {

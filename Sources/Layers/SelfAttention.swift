@@ -23,21 +23,23 @@ public enum AttentionKind: Sendable {
 /// Multi-head self-attention over packed histories (Vaswani et al., 2017), with an output map.
 public struct SelfAttention: Module {
   /// Rows: all queries, all keys, all values; head h owns `dim / heads` of each.
-  let qkv: Linear
-  let output: Linear
+  let qkv: any LinearMap
+  let output: any LinearMap
   let kind: AttentionKind
   let heads: Int
   let dim: Int
   let dropout: Float
   let maximalLength: Int
 
-  /// - Parameter dropout: of the softmax's probabilities; linear attention has none.
+  /// - Parameters:
+  ///   - dropout: of the softmax's probabilities; linear attention has none.
+  ///   - sizes: of a nested model, multiples of `dim / heads`, so that each head is in one chunk.
   public init(
     _ kind: AttentionKind, dim: Int, heads: Int, dropout: Float, maximalLength: Int,
-    using initializer: inout Initializer
+    sizes: [Int]? = nil, using initializer: inout Initializer
   ) {
-    qkv = Linear(dim, 3 * dim, using: &initializer)
-    output = Linear(dim, dim, using: &initializer)
+    qkv = linearMap(dim, 3 * dim, outputPlanes: 3, sizes: sizes, using: &initializer)
+    output = linearMap(dim, dim, sizes: sizes, using: &initializer)
     self.kind = kind
     self.heads = heads
     self.dim = dim

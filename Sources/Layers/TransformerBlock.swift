@@ -31,6 +31,9 @@ public struct TransformerBlock: Module {
     public var norm = Norm.post
     public var activation = Activation.gelu
     public var normEpsilon: Float = 1e-12
+    /// The widths of a nested model: multiples of `dim / heads`, the last is `dim`, and `innerDim`
+    /// is a multiple of it.
+    public var sizes: [Int]?
 
     public init(dim: Int, innerDim: Int, heads: Int, maximalLength: Int) {
       self.dim = dim
@@ -48,14 +51,14 @@ public struct TransformerBlock: Module {
   let dropout: Float
 
   public init(_ c: Configuration, using initializer: inout Initializer) {
-    attentionNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
+    attentionNorm = LayerNorm(c.dim, epsilon: c.normEpsilon, sizes: c.sizes)
     attention = SelfAttention(
       c.attention, dim: c.dim, heads: c.heads, dropout: c.attentionDropout,
-      maximalLength: c.maximalLength, using: &initializer)
-    feedForwardNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
+      maximalLength: c.maximalLength, sizes: c.sizes, using: &initializer)
+    feedForwardNorm = LayerNorm(c.dim, epsilon: c.normEpsilon, sizes: c.sizes)
     feedForward = FeedForward(
       dim: c.dim, innerDim: c.innerDim, activation: c.activation, innerDropout: c.innerDropout,
-      using: &initializer)
+      sizes: c.sizes, using: &initializer)
     norm = c.norm
     dropout = c.dropout
   }
@@ -159,7 +162,12 @@ extension [TransformerBlock] {
 
 extension TransformerBlock.Configuration {
   /// The numbers that the weights of one block hold.
-  public var weightCount: Int { 4 * dim * dim + 2 * dim * innerDim + innerDim + 9 * dim }
+  public var weightCount: Int { mapProducts + innerDim + 9 * dim }
+
+  /// The products of a token with the weights.
+  private var mapProducts: Int { 4 * square + 2 * linearProducts(dim, innerDim, sizes: sizes) }
+
+  private var square: Int { linearProducts(dim, dim, sizes: sizes) }
 
   /// Multiply-adds of one block for all of a history of `length` tokens.
   public func macs(length: Int) -> Int {
@@ -168,15 +176,14 @@ extension TransformerBlock.Configuration {
       ? PackedLinearAttention.macs(
         heads: heads, dim: dim, length: length, isCausal: attention.isCausal)
       : 2 * length * length * dim
-    return length * (4 * dim * dim + 2 * dim * innerDim) + mixing
+    return length * mapProducts + mixing
   }
 
   /// Multiply-adds of `encodeLast` through some blocks for one history of `length` tokens.
   public func macs(blocks: Int, length: Int) -> Int {
     guard blocks > 0 else { return 0 }
     // The last block: keys and values of all positions, the rest of one alone.
-    let last =
-      length * 2 * dim * dim + 2 * dim * dim + 2 * dim * innerDim + 2 * length * dim
+    let last = length * 2 * square + mapProducts - 2 * square + 2 * length * dim
     return (blocks - 1) * macs(length: length) + last
   }
 }

@@ -48,6 +48,7 @@ public struct CORE: CausalModel {
   let embeddingNorm: LayerNorm?
   let blocks: [TransformerBlock]
   let score: Linear?
+  private let servedTable = Computed()
 
   public init(_ configuration: Configuration) {
     let c = configuration
@@ -70,10 +71,19 @@ public struct CORE: CausalModel {
   public var itemCount: Int { configuration.items }
   public var maximalLength: Int { configuration.maxLength }
 
-  public func scorer(on pass: Pass) -> Scorer {
-    let c = configuration
-    let items = dropout(itemEmbedding.value, probability: c.itemDropout, on: pass)
-    return Scorer(table: unitRows(items, scale: 1 / c.temperature, on: pass))
+  public func weightsChanged() { servedTable.forget() }
+
+  public func computeTable(on pass: Pass) -> Tensor? { table(on: pass) }
+
+  public func scorer(on pass: Pass) -> Scorer { Scorer(table: pass.table ?? table(on: pass)) }
+
+  private func table(on pass: Pass) -> Tensor {
+    func compute() -> Tensor {
+      let c = configuration
+      let items = dropout(itemEmbedding.value, probability: c.itemDropout, on: pass)
+      return unitRows(items, scale: 1 / c.temperature, on: pass)
+    }
+    return pass.isInference ? servedTable(compute) : compute()
   }
 
   public func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor {

@@ -7,7 +7,7 @@ public import Layers
 /// that does not depend on its length.
 ///
 /// Yue et al., "Linear Recurrent Units for Sequential Recommendation", WSDM 2024.
-public struct LRURec: StreamingModel {
+public struct LRURec: StreamingModel, NestedModel {
   public struct Configuration: Sendable {
     public var items: Int
     public var dim = 64
@@ -23,6 +23,9 @@ public struct LRURec: StreamingModel {
     public var normEpsilon: Float = 1e-5
     public var ring = LinearRecurrence.Ring(inner: 0.8, outer: 0.99, maximalPhase: 2 * .pi)
     public var initialStd: Float = 0.02
+    /// The widths of the models inside, ascending to `dim`; `stateDim` and `innerDim` are multiples
+    /// of it then.
+    public var nestedSizes: [Int]?
     public var seed: UInt64 = 0
 
     public init(items: Int) { self.items = items }
@@ -39,7 +42,7 @@ public struct LRURec: StreamingModel {
     self.configuration = c
     var initializer = Initializer(seed: c.seed, deviation: c.initialStd)
     itemEmbedding = Parameter(shape: [c.items, c.dim])
-    embeddingNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
+    embeddingNorm = LayerNorm(c.dim, epsilon: c.normEpsilon, sizes: c.nestedSizes)
     blocks = (0..<c.blocks).map { _ in Block(c, using: &initializer) }
     outputBias = Parameter(shape: [c.items])
     // All but the norms and the eigenvalues, biases too, as in the authors' code.
@@ -57,31 +60,34 @@ public struct LRURec: StreamingModel {
   }
 
   public func encode(_ batch: PackedBatch, on pass: Pass) -> Tensor {
-    var x = embed(batch.items, on: pass)
-    for block in blocks { x = block(x, batch, on: pass) }
-    return x
+    blocks.encode(embed(batch.items, on: pass), batch, on: pass)
   }
 
   public func encodeLast(_ batch: PackedBatch, on pass: Pass) -> Tensor {
-    guard pass.tape == nil, let final = blocks.last else {
-      return gather(encode(batch, on: pass), rows: batch.lastTokens, on: pass)
-    }
-    var x = embed(batch.items, on: pass)
-    for block in blocks.dropLast() { x = block(x, batch, on: pass) }
-    return final.last(x, batch, on: pass)
+    blocks.encodeLast(embed(batch.items, on: pass), batch, on: pass)
   }
 
-  public var stateSize: Int? { blocks.reduce(0) { $0 + $1.recurrence.stateSize } }
+  public var stateSize: Int? { blocks.stateSize }
 
   public func advance(_ states: Matrix, by items: [Int32]) -> Tensor {
-    var x = embed(items, on: .inference)
-    var column = 0
-    for block in blocks {
-      let size = block.recurrence.stateSize
-      x = block.advance(states.block(column: column, rows: states.rows, columns: size), by: x)
-      column += size
-    }
-    return x
+    blocks.advance(states, by: embed(items, on: .inference))
+  }
+
+  public var sizes: [Int]? { configuration.nestedSizes }
+
+  public func slice(size: Int, keepsFeatures: Bool) throws -> any SequentialModel {
+    var c = configuration
+    c.nestedSizes = try require(size: size)
+    (c.dim, c.stateDim, c.innerDim) = (size, c.stateDim / c.dim * size, c.innerDim / c.dim * size)
+    let small = LRURec(c)
+    copyPrefixes(to: small)
+    return small
+  }
+
+  public func stateParts(of size: Int) -> [(whole: Int, kept: Int)] {
+    let (whole, dim) = (configuration.stateDim, configuration.dim)
+    // The real and the imaginary parts of each block.
+    return Array(repeating: (whole, whole / dim * size), count: 2 * blocks.count)
   }
 
   private func embed(_ items: [Int32], on pass: Pass) -> Tensor {
@@ -92,18 +98,16 @@ public struct LRURec: StreamingModel {
 
   public func cost(length: Int) -> Cost {
     let c = configuration
-    let n = min(max(length, 1), c.maxLength)
-    // B and the recurrence, whose gamma b + lambda h is six products of real numbers.
-    let states = 2 * c.stateDim * c.dim + 6 * c.stateDim
-    let maps = 2 * c.stateDim * c.dim + 2 * c.dim * c.innerDim
-    // The last block maps its last state alone.
-    let last = c.blocks > 0 ? n * states + maps : 0
     return Cost(
-      parameters: parameterCount, macs: max(0, c.blocks - 1) * n * (states + maps) + last)
+      parameters: parameterCount,
+      macs: blocks.macs(
+        length: min(max(length, 1), c.maxLength), dim: c.dim, channels: c.stateDim,
+        afterwards: 2 * linearProducts(c.dim, c.innerDim, sizes: c.nestedSizes),
+        sizes: c.nestedSizes))
   }
 
   /// A recurrence, then a feed-forward map, each with a residual and a norm after it.
-  struct Block: Module {
+  struct Block: RecurrentBlock {
     let recurrence: LinearRecurrence
     let recurrenceNorm: LayerNorm
     let feedForward: FeedForward
@@ -113,36 +117,19 @@ public struct LRURec: StreamingModel {
 
     init(_ c: Configuration, using initializer: inout Initializer) {
       recurrence = LinearRecurrence(
-        dim: c.dim, channels: c.stateDim, ring: c.ring, using: &initializer)
-      recurrenceNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
+        dim: c.dim, channels: c.stateDim, ring: c.ring, sizes: c.nestedSizes, using: &initializer)
+      recurrenceNorm = LayerNorm(c.dim, epsilon: c.normEpsilon, sizes: c.nestedSizes)
       feedForward = FeedForward(
         dim: c.dim, innerDim: c.innerDim, activation: .gelu, innerDropout: c.dropout,
-        using: &initializer)
-      feedForwardNorm = LayerNorm(c.dim, epsilon: c.normEpsilon)
+        sizes: c.nestedSizes, using: &initializer)
+      feedForwardNorm = LayerNorm(c.dim, epsilon: c.normEpsilon, sizes: c.nestedSizes)
       dropout = c.dropout
       recurrenceDropout = c.recurrenceDropout
     }
 
-    /// - Shapes: `x` and the result are `[tokens, dim]`.
-    func callAsFunction(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
-      finish(x, recurrence(x, batch, on: pass), on: pass)
-    }
+    func input(_ x: Tensor, on pass: Pass) -> Tensor { x }
 
-    /// The same for the last position of each history alone.
-    ///
-    /// - Shapes: `x` is `[tokens, dim]`, the result is `[histories, dim]`.
-    func last(_ x: Tensor, _ batch: PackedBatch, on pass: Pass) -> Tensor {
-      finish(
-        gather(x, rows: batch.lastTokens, on: pass), recurrence.last(x, batch, on: pass), on: pass)
-    }
-
-    /// - Shapes: `x` and the result are `[people, dim]`.
-    func advance(_ states: Matrix, by x: Tensor) -> Tensor {
-      finish(x, recurrence.advance(states, by: x), on: .inference)
-    }
-
-    /// What follows the recurrence, on any rows.
-    private func finish(_ x: Tensor, _ mixed: Tensor, on pass: Pass) -> Tensor {
+    func finish(_ x: Tensor, _ mixed: Tensor, on pass: Pass) -> Tensor {
       let s = recurrenceNorm(residual(x, mixed, dropout: recurrenceDropout, on: pass), on: pass)
       return feedForwardNorm(
         residual(s, feedForward(s, on: pass), dropout: dropout, on: pass), on: pass)
@@ -162,20 +149,18 @@ extension LRURec.Configuration: ModelConfiguration {
     dropout = try fields.float("dropout", default: dropout, from: 0, to: 1)
     recurrenceDropout = try fields.float("recurrence_dropout", default: dropout, from: 0, to: 1)
     normEpsilon = try fields.float("norm_epsilon", default: normEpsilon, from: 0, to: 1)
-    ring.inner = try fields.number("ring_min", default: ring.inner, from: 0, to: 1)
-    ring.outer = try fields.number(
-      "ring_max", default: ring.outer, from: 0, to: 1, isClosed: true)
-    try require(
-      ring.inner < ring.outer,
-      "ring_min must be below ring_max, got \(ring.inner) and \(ring.outer)")
-    ring.maximalPhase = try fields.number("max_phase", default: ring.maximalPhase, from: 0)
-    try require(ring.maximalPhase > 0, "max_phase must be above 0, got 0")
+    ring = try fields.ring(default: ring)
+    nestedSizes = try fields.nestedSizes(
+      dim: dim, multiples: ["state_dim": stateDim, "inner_dim": innerDim])
     initialStd = try fields.float("initial_std", default: initialStd, from: 0)
     seed = try fields.seed("seed")
   }
 
   var weightCount: Int {
-    let perBlock = 4 * dim * stateDim + 5 * stateDim + 2 * dim * innerDim + innerDim + 6 * dim
+    let products =
+      4 * linearProducts(dim, stateDim, sizes: nestedSizes)
+      + 2 * linearProducts(dim, innerDim, sizes: nestedSizes)
+    let perBlock = products + 5 * stateDim + innerDim + 6 * dim
     return items * (dim + 1) + blocks * perBlock + 2 * dim
   }
 }
@@ -189,6 +174,7 @@ extension LRURec {
       "dropout": \(c.dropout), "recurrence_dropout": \(c.recurrenceDropout), \
       "norm_epsilon": \(c.normEpsilon), "ring_min": \(c.ring.inner), \
       "ring_max": \(c.ring.outer), "max_phase": \(c.ring.maximalPhase), \
+      "nested_sizes": \(c.nestedSizes ?? []), \
       "initial_std": \(c.initialStd), "seed": \(c.seed)}
       """
   }

@@ -12,6 +12,7 @@ enum ModelName: String, CaseIterable {
   case core
   case bert4rec
   case lrurec
+  case fmrlrec
   case gru4rec
   case nextitnet
   case caser
@@ -41,6 +42,7 @@ public func makeModel(json: Data) throws -> any Recommender {
   case .core: return try make(&fields, CORE.init)
   case .bert4rec: return try make(&fields, BERT4Rec.init)
   case .lrurec: return try make(&fields, LRURec.init)
+  case .fmrlrec: return try make(&fields, FMRLRec.init)
   case .gru4rec: return try make(&fields, GRU4Rec.init)
   case .nextitnet: return try make(&fields, NextItNet.init)
   case .caser: return try make(&fields, Caser.init)

@@ -2,6 +2,7 @@ public import Autograd
 public import Interactions
 public import Kernels
 public import Layers
+import VectorLoops
 
 /// What a model costs.
 public struct Cost: Equatable, Sendable {
@@ -35,9 +36,14 @@ public protocol Recommender: Module {
   var itemVectors: Tensor? { get }
 
   func cost(length: Int) -> Cost
+
+  /// Forgets what was computed from the weights, which have changed.
+  func weightsChanged()
 }
 
 extension Recommender {
+  public func weightsChanged() {}
+
   /// The number of trained numbers.
   public var parameterCount: Int { parameters().reduce(0) { $0 + $1.value.count } }
 }
@@ -58,12 +64,15 @@ public struct Scorer {
   ///
   /// - Shapes: `states` is `[rows, dim]`, `scores` is `[rows, itemCount]`.
   public func score(_ states: Matrix, into scores: Matrix) {
-    gemm(states, table.matrix, transposeB: true, into: scores)
-    if let bias {
-      loops.addBias(
-        bias.pointer, to: scores.pointer, rows: scores.rows, columns: scores.columns,
-        stride: scores.stride)
-    }
+    score(states, columns: 0..<states.columns, into: scores)
+  }
+
+  /// The same for some columns of states and table: the first ones write, the others add.
+  public func score(_ states: Matrix, columns: Range<Int>, into scores: Matrix) {
+    let isFirst = columns.lowerBound == 0
+    gemm(
+      states.columns(columns), table.matrix.columns(columns), transposeB: true, into: scores,
+      beta: isFirst ? 0 : 1, bias: isFirst ? bias.map { Input($0.pointer) } : nil)
   }
 }
 
@@ -75,7 +84,11 @@ public protocol SequentialModel: Recommender {
   /// - Shapes: the result is `[batch.count, dim]`.
   func encodeLast(_ batch: PackedBatch, on pass: Pass) -> Tensor
 
-  /// The table and the bias of this moment. Training asks once a step, so a model may compute them.
+  /// The table of items where it is computed from weights, nil where it is a parameter. Training
+  /// asks once a step, and gives the table to all passes of the step.
+  func computeTable(on pass: Pass) -> Tensor?
+
+  /// The table and the bias of this moment.
   func scorer(on pass: Pass) -> Scorer
 
   /// Whether the state after a token depends on that token and those before it alone.
@@ -83,6 +96,10 @@ public protocol SequentialModel: Recommender {
 
   /// People whom the model knows by their numbers; 0 where it takes everybody alike.
   var userCount: Int { get }
+
+  /// What stands before the first item where that is predicted too, from the state after this
+  /// alone; nil where training begins with the second item.
+  var beginItem: Int32? { get }
 
   /// Tokens that go through the model together in training: few enough that what they leave behind
   /// stays in a core's cache, and enough for its matrix products.
@@ -137,6 +154,8 @@ extension SessionModel {
 extension SequentialModel {
   public var isCausal: Bool { false }
   public var userCount: Int { 0 }
+  public var beginItem: Int32? { nil }
+  public func computeTable(on pass: Pass) -> Tensor? { nil }
   public var groupTokens: Int { 512 }
   public func paddedLength(_ length: Int) -> Int { length }
   public var itemVectors: Tensor? { scorer(on: .inference).table }

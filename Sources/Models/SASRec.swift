@@ -8,7 +8,7 @@ public import VectorLoops
 ///
 /// Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. The post-norm form is
 /// RecBole's.
-public struct SASRec: StreamingModel {
+public struct SASRec: StreamingModel, NestedModel {
   public typealias Norm = TransformerBlock.Norm
 
   public struct Configuration: Sendable {
@@ -30,6 +30,9 @@ public struct SASRec: StreamingModel {
     /// Whether the table that scores items is the one that embeds them.
     public var tied = true
     public var initialStd: Float = 0.02
+    /// The widths of the models inside, ascending to `dim`: multiples of the width of a head.
+    /// `innerDim` is a multiple of `dim` then.
+    public var nestedSizes: [Int]?
     public var seed: UInt64 = 0
 
     public init(items: Int) { self.items = items }
@@ -52,9 +55,11 @@ public struct SASRec: StreamingModel {
     initializer.normal(itemEmbedding)
     initializer.normal(positionEmbedding)
     let isPost = c.norm == .post
-    embeddingNorm = isPost ? LayerNorm(c.dim, epsilon: c.normEpsilon) : nil
+    embeddingNorm =
+      isPost ? LayerNorm(c.dim, epsilon: c.normEpsilon, sizes: c.nestedSizes) : nil
     blocks = (0..<c.blocks).map { _ in TransformerBlock(c.block, using: &initializer) }
-    finalNorm = isPost ? nil : LayerNorm(c.dim, epsilon: c.normEpsilon)
+    finalNorm =
+      isPost ? nil : LayerNorm(c.dim, epsilon: c.normEpsilon, sizes: c.nestedSizes)
     outputEmbedding = c.tied ? nil : Parameter(shape: [c.items, c.dim])
     if let outputEmbedding { initializer.normal(outputEmbedding) }
   }
@@ -117,6 +122,24 @@ public struct SASRec: StreamingModel {
     return finalNorm?(y, on: .inference) ?? y
   }
 
+  public var sizes: [Int]? { configuration.nestedSizes }
+
+  public func slice(size: Int, keepsFeatures: Bool) throws -> any SequentialModel {
+    var c = configuration
+    c.nestedSizes = try require(size: size)
+    (c.dim, c.innerDim) = (size, c.innerDim / c.dim * size)
+    c.heads = size / (configuration.dim / c.heads)
+    let small = SASRec(c)
+    copyPrefixes(to: small)
+    return small
+  }
+
+  public func stateParts(of size: Int) -> [(whole: Int, kept: Int)] {
+    let (dim, head) = (configuration.dim, configuration.dim / configuration.heads)
+    // The number of items, then a matrix for each head of each block.
+    return [(1, 1)] + Array(repeating: (dim * head, size * head), count: blocks.count)
+  }
+
   public func cost(length: Int) -> Cost {
     let c = configuration
     let macs = c.block.macs(blocks: c.blocks, length: paddedLength(length))
@@ -142,6 +165,15 @@ extension SASRec.Configuration: ModelConfiguration {
     normEpsilon = try fields.float("norm_epsilon", default: normEpsilon, from: 0, to: 1)
     scaleEmbedding = try fields.flag("scale_embedding", default: scaleEmbedding)
     tied = try fields.flag("tied", default: tied)
+    nestedSizes = try fields.nestedSizes(dim: dim, multiples: ["inner_dim": innerDim])
+    if let nestedSizes {
+      let width = dim / heads
+      try require(
+        nestedSizes.allSatisfy { $0 % width == 0 },
+        "nested_sizes must be multiples of the \(width) channels of a head, got \(nestedSizes)")
+      try require(
+        !scaleEmbedding, "scale_embedding depends on dim, so it cannot go with nested_sizes")
+    }
     initialStd = try fields.float("initial_std", default: initialStd, from: 0)
     seed = try fields.seed("seed")
   }
@@ -153,6 +185,7 @@ extension SASRec.Configuration: ModelConfiguration {
     (block.dropout, block.attentionDropout, block.innerDropout) =
       (dropout, attentionDropout, innerDropout)
     (block.norm, block.activation, block.normEpsilon) = (norm, activation, normEpsilon)
+    block.sizes = nestedSizes
     return block
   }
 
@@ -173,6 +206,7 @@ extension SASRec {
       "inner_dropout": \(c.innerDropout), "norm": "\(c.norm.rawValue)", \
       "activation": "\(c.activation.rawValue)", "norm_epsilon": \(c.normEpsilon), \
       "scale_embedding": \(c.scaleEmbedding), "tied": \(c.tied), \
+      "nested_sizes": \(c.nestedSizes ?? []), \
       "initial_std": \(c.initialStd), "seed": \(c.seed)}
       """
   }

@@ -11,10 +11,3 @@ func countItem(_ states: Matrix, maximalLength: Int) -> [Int32] {
     return position
   }
 }
-
-extension Matrix {
-  /// A view of some columns.
-  func columns(_ range: Range<Int>) -> Matrix {
-    block(column: range.lowerBound, rows: rows, columns: range.count)
-  }
-}

@@ -1,3 +1,4 @@
+import Autograd
 public import Interactions
 import Kernels
 import Layers
@@ -27,10 +28,13 @@ public struct Ranker {
   private static let groupTokens = 1024
   private static let groupRows = 64
 
+  /// At most 16 MB of scores in a group.
+  private var maximalRows: Int { max(1, min(Self.groupRows, (4 << 20) / itemCount)) }
+
   /// Writes the scores of all items after each history, `[histories.count, itemCount]`.
   public func score(_ histories: Histories, workers: Int, into scores: UnsafeMutablePointer<Float>)
   {
-    forEachGroup(histories, workers) { rows, group in
+    forEachGroup(histories, workers) { rows, _, group in
       let target = scores + rows.lowerBound * itemCount
       target.update(from: group.pointer, count: rows.count * itemCount)
     }
@@ -45,13 +49,21 @@ public struct Ranker {
     _ histories: Histories, excluded: Histories?, allowed: UnsafePointer<UInt8>?, k: Int,
     workers: Int, items: UnsafeMutablePointer<Int32>, scores: UnsafeMutablePointer<Float>
   ) {
-    forEachGroup(histories, workers) { rows, group in
-      var top = TopK(k: k)
-      for (r, row) in rows.enumerated() {
-        let line = group.pointer + r * itemCount
-        leaveOut(excluded.map { $0[row] }, allowed, of: line)
-        top.select(line, count: itemCount, items: items + row * k, best: scores + row * k)
-      }
+    forEachGroup(histories, workers) { rows, _, group in
+      select(rows, group, excluded, allowed, k, items, scores)
+    }
+  }
+
+  /// Writes the k best items of some rows, whose scores stand in `group`, and their scores.
+  private func select(
+    _ rows: Range<Int>, _ group: Buffer, _ excluded: Histories?, _ allowed: UnsafePointer<UInt8>?,
+    _ k: Int, _ items: UnsafeMutablePointer<Int32>, _ scores: UnsafeMutablePointer<Float>
+  ) {
+    var top = TopK(k: k)
+    for (r, row) in rows.enumerated() {
+      let line = group.pointer + r * itemCount
+      leaveOut(excluded.map { $0[row] }, allowed, of: line)
+      top.select(line, count: itemCount, items: items + row * k, best: scores + row * k)
     }
   }
 
@@ -93,9 +105,8 @@ public struct Ranker {
   ) throws(InvalidArgument) {
     let (model, size) = try streaming()
     let width = try streamSize()
-    let rowsAtOnce = max(1, min(Self.groupRows, (4 << 20) / itemCount))
-    let groups = stride(from: 0, to: count, by: rowsAtOnce).map {
-      $0..<min($0 + rowsAtOnce, count)
+    let groups = stride(from: 0, to: count, by: maximalRows).map {
+      $0..<min($0 + maximalRows, count)
     }
     WorkerPool.run(tasks: groups.count, workers: workers) { i in
       let rows = groups[i]
@@ -104,15 +115,34 @@ public struct Ranker {
       let buffer = Buffer(count: rows.count * itemCount)
       model.scorer(on: .inference).score(
         states, into: Matrix(buffer, rows: rows.count, columns: itemCount))
-      var top = TopK(k: k)
-      for (r, row) in rows.enumerated() {
-        let line = buffer.pointer + r * itemCount
+      for r in 0..<rows.count {
         let stream = UnsafeBufferPointer(start: first + r * width, count: width)
-        if stream.allSatisfy({ $0 == 0 }) { line.update(from: fallback, count: itemCount) }
-        leaveOut(excluded.map { $0[row] }, allowed, of: line)
-        top.select(line, count: itemCount, items: items + row * k, best: scores + row * k)
+        if stream.allSatisfy({ $0 == 0 }) {
+          (buffer.pointer + r * itemCount).update(from: fallback, count: itemCount)
+        }
       }
+      select(rows, buffer, excluded, allowed, k, items, scores)
     }
+  }
+
+  /// Writes the streams that the model of a size inside this one would have, `[count, small]`.
+  ///
+  /// - Throws: `InvalidArgument` where the model cannot stream or was not trained at this size, or
+  ///   such streams have another number of numbers than `small`.
+  public func slice(
+    streams: UnsafePointer<Float>, count: Int, size: Int, into slices: UnsafeMutablePointer<Float>,
+    small: Int
+  ) throws(InvalidArgument) {
+    let width = try streamSize()
+    guard let nested = model as? any NestedModel, let sizes = nested.sizes, sizes.contains(size)
+    else { throw InvalidArgument("size \(size) was not trained") }
+    let dim = sizes[sizes.count - 1]
+    let kept = size + nested.stateParts(of: size).reduce(0) { $0 + $1.kept }
+    try require(small == kept, "a stream of size \(size) has \(kept) numbers, got \(small)")
+    let whole = Matrix(UnsafeMutablePointer(mutating: streams), rows: count, columns: width)
+    let result = Matrix(slices, rows: count, columns: small)
+    result.columns(0..<size).copy(from: whole)
+    nested.sliceState(whole.columns(dim..<width), size: size, into: result.columns(size..<small))
   }
 
   private func streaming() throws(InvalidArgument) -> (any StreamingModel, Int) {
@@ -127,12 +157,19 @@ public struct Ranker {
   ///
   /// A target always takes part. Equal scores rank by lower index; NaN, which no trained model has,
   /// ranks last.
+  ///
+  /// - Parameter sizes: the widths of a nested model to rank by, one after another in `ranks` and
+  ///   `top`; nil for the whole model.
   public func rank(
     _ histories: Histories, targets: Histories, excluded: Histories?, candidates: Histories?,
-    k: Int, workers: Int, ranks: UnsafeMutablePointer<Int32>, top: UnsafeMutablePointer<Int32>?
+    k: Int, sizes: [Int]? = nil, workers: Int, ranks: UnsafeMutablePointer<Int32>,
+    top: UnsafeMutablePointer<Int32>?
   ) {
     let firstTarget = Int(targets.offsets[0])
-    forEachGroup(histories, workers) { rows, group in
+    let targetCount = Int(targets.offsets[targets.count]) - firstTarget
+    forEachGroup(histories, sizes: sizes, workers) { rows, size, group in
+      let ranks = ranks + size * targetCount
+      let top = top.map { $0 + size * histories.count * k }
       var selection = TopK(k: k)
       for (r, row) in rows.enumerated() {
         let line = group.pointer + r * itemCount
@@ -204,33 +241,47 @@ public struct Ranker {
   }
 
   /// Calls `body` with some rows and their scores, which it may overwrite, for all histories.
+  /// Calls `body` with groups of rows and their scores, once for each of `sizes`, whose number it
+  /// gets too.
   private func forEachGroup(
-    _ histories: Histories, _ workers: Int, _ body: (Range<Int>, Buffer) -> Void
+    _ histories: Histories, sizes: [Int]? = nil, _ workers: Int,
+    _ body: (Range<Int>, Int, Buffer) -> Void
   ) {
     let groups = groups(of: histories)
     WorkerPool.run(tasks: groups.count, workers: workers) { i in
       let rows = groups[i]
+      let full = rows.filter { !histories.range($0).isEmpty }
+      // The scores of rows with items come first, then move to their places.
       let scores = Buffer(count: rows.count * itemCount)
-      score(histories, rows, into: scores.pointer)
-      body(rows, scores)
+      let own = Matrix(scores, rows: full.count, columns: itemCount)
+      let batch = PackedBatch(histories, rows: full, maximalLength: model.maximalLength)
+      guard let sizes, let sequential else {
+        if !full.isEmpty { model.score(batch, into: own) }
+        spread(full, rows, scores)
+        return body(rows, 0, scores)
+      }
+      // The scores of each size are those of the size before, and the product of one more chunk.
+      let sums = Matrix(Buffer(count: full.count * itemCount), rows: full.count, columns: itemCount)
+      let states = full.isEmpty ? nil : sequential.encodeLast(batch, on: .inference)
+      let scorer = sequential.scorer(on: .inference)
+      for (j, chunk) in chunks(sizes).enumerated() {
+        if let states { scorer.score(states.matrix, columns: chunk, into: sums) }
+        own.copy(from: sums)
+        spread(full, rows, scores)
+        body(rows, j, scores)
+      }
     }
   }
 
-  private func score(
-    _ histories: Histories, _ rows: Range<Int>, into scores: UnsafeMutablePointer<Float>
-  ) {
-    let full = rows.filter { !histories.range($0).isEmpty }
-    if full.isEmpty == false {
-      // The scores of rows with items come first, then move to their places, the last one first.
-      let batch = PackedBatch(histories, rows: full, maximalLength: model.maximalLength)
-      model.score(batch, into: Matrix(scores, rows: full.count, columns: itemCount))
-    }
+  /// Moves the scores of the rows with items, which come first, to their places, the last one first,
+  /// and gives the others the fallback.
+  private func spread(_ full: [Int], _ rows: Range<Int>, _ scores: Buffer) {
     guard full.count < rows.count else { return }
     var source = full.count - 1
     for row in rows.reversed() {
-      let place = scores + (row - rows.lowerBound) * itemCount
+      let place = scores.pointer + (row - rows.lowerBound) * itemCount
       if source >= 0, full[source] == row {
-        place.update(from: scores + source * itemCount, count: itemCount)
+        place.update(from: scores.pointer + source * itemCount, count: itemCount)
         source -= 1
       } else {
         place.update(from: fallback, count: itemCount)
@@ -242,8 +293,6 @@ public struct Ranker {
   private func groups(of histories: Histories) -> [Range<Int>] {
     var groups: [Range<Int>] = []
     var (start, total) = (0, 0)
-    // At most 16 MB of scores in a group.
-    let maximalRows = max(1, min(Self.groupRows, (4 << 20) / itemCount))
     for row in 0..<histories.count {
       let length = tokens(of: histories.range(row).count)
       if row > start, total + length > Self.groupTokens || row - start >= maximalRows {

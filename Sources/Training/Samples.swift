@@ -9,6 +9,8 @@ struct Sample {
   var hidden: [Int] = []
   /// For sessions.
   var turn: ParallelSessions.Turn?
+  /// Whether the first item is a target too, behind what stands for the beginning.
+  var begins = false
   /// Items that the model reads, with those that it pads.
   let tokens: Int
   /// Pairs of a state and a target.
@@ -120,7 +122,10 @@ struct Sampling {
         let missing = min(targets, n) - 1
         let positions =
           targets == 1 ? n : (n - missing) * (missing + 1) + missing * (missing + 1) / 2
-        return Sample(window: window, tokens: n, positions: positions)
+        let begins = model.beginItem != nil && isWhole(window)
+        let extra = begins ? 1 : 0
+        return Sample(
+          window: window, begins: begins, tokens: n + extra, positions: positions + extra)
       }
     case .prefixes:
       return windows.map {
@@ -177,11 +182,24 @@ struct Sampling {
           targets.append(row[place])
         }
       }
+      if sample.begins, let begin = model.beginItem {
+        // A history of its own, so that nothing is handed on.
+        offsets.append(items.count)
+        rows?.append(Int32(items.count))
+        items.append(begin)
+        targets.append(row[0])
+      }
       offsets.append(items.count)
     }
     return Examples(
       batch: PackedBatch(items: items, offsets: offsets, users: users), rows: rows,
       targets: targets, turns: samples.compactMap(\.turn))
+  }
+
+  /// Whether a window begins where its history does.
+  private func isWhole(_ window: Window) -> Bool {
+    let start = window.items.lowerBound
+    return histories.range(histories.row(of: start)).lowerBound == start
   }
 
   /// The number of a history, unless it says whose it is.

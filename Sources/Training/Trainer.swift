@@ -38,6 +38,7 @@ public final class Trainer {
   private let optimizer: Adam
   private let sampler: NegativeSampler?
   private let stores: [GradientStore]
+  private let widths: NestedWidths?
 
   private var epoch = 0
   private var step = 0
@@ -62,6 +63,7 @@ public final class Trainer {
     try require(
       (0..<histories.count).contains { histories.range($0).count > 1 },
       "training needs a history of at least two items")
+    widths = try Self.widths(of: model, options.sizeWeights)
     parameters = model.parameters()
     optimizer = Adam(parameters, options.adam)
     sampler =
@@ -77,6 +79,24 @@ public final class Trainer {
     }
   }
 
+  /// The widths that a nested model is trained at.
+  private static func widths(of model: any SequentialModel, _ weights: [Float])
+    throws(InvalidArgument) -> NestedWidths?
+  {
+    guard let sizes = (model as? any NestedModel)?.sizes else {
+      try require(weights.isEmpty, "size_weights are for nested models, and this is none")
+      return nil
+    }
+    if weights.isEmpty {
+      let equal = 1 / Float(sizes.count)
+      return NestedWidths(sizes: sizes, weights: sizes.map { _ in equal })
+    }
+    try require(
+      weights.count == sizes.count && weights.contains { $0 > 0 },
+      "size_weights must be \(sizes.count) numbers, not all 0, got \(weights)")
+    return NestedWidths(sizes: sizes, weights: weights)
+  }
+
   private var steps: Int { batches.count }
 
   /// Trains until the epoch is over or `seconds` have passed; a step that takes longer is left in
@@ -87,7 +107,7 @@ public final class Trainer {
     if step == steps { beginEpoch() }
     let end = ContinuousClock.now + Duration.seconds(min(max(seconds, 0), 1e6))
     repeat {
-      var current = pending ?? prepareStep()
+      var current = pending ?? prepareStep(workers)
       pending = nil
       run(&current, until: seconds > 0 ? end : nil, workers)
       if current.isComplete {
@@ -124,46 +144,52 @@ public final class Trainer {
     let positions: Int
     let negatives: SharedNegatives?
     let scorer: Scorer
-    /// Where the table of scores is computed: how its gradient goes on.
-    let passTable: ((GradientStore) -> Void)?
+    let table: ComputedTable?
     var losses: [Double]
     var isDone: [Bool]
 
     var isComplete: Bool { isDone.allSatisfy { $0 } }
   }
 
-  private func prepareStep() -> Step {
+  /// A table that a model computes is computed once a step: the lists take it for a leaf, and its
+  /// gradient goes on through the tape that made it.
+  private struct ComputedTable {
+    let result: Tensor
+    let leaf: Tensor
+    let tape: Tape
+
+    func passGradient(of store: GradientStore) {
+      if let gradient = store[leaf] { tape.backward(from: result, gradient: gradient) }
+    }
+  }
+
+  private func prepareStep(_ workers: Int) -> Step {
     var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 4)
     let samples = sampling.samples(of: batches[step], step: step, using: &generator)
     let lists = deal(samples)
-    let (scorer, passTable) = prepareScorer()
+    let table = computeTable(workers)
+    // On a tape, as models score with other items when nobody trains them.
+    let scorer = model.scorer(on: Pass(tape: Tape(store: stores[0]), table: table?.leaf))
     return Step(
       lists: lists, positions: samples.reduce(0) { $0 + $1.positions },
-      negatives: drawSharedNegatives(samples), scorer: scorer, passTable: passTable,
+      negatives: drawSharedNegatives(samples), scorer: scorer, table: table,
       losses: Array(repeating: 0, count: lists.count),
       isDone: Array(repeating: false, count: lists.count))
   }
 
-  /// A table that a model computes is computed once a step: the lists take it for a leaf, and its
-  /// gradient goes on through the tape that made it.
-  private func prepareScorer() -> (Scorer, ((GradientStore) -> Void)?) {
+  private func computeTable(_ workers: Int) -> ComputedTable? {
     let tape = Tape(store: stores[0])
-    let scorer = model.scorer(
-      on: Pass(tape: tape, dropoutKey: dropoutKey, firstOp: 1 << 16))
-    if scorer.table.isLeaf { return (scorer, nil) }
-    let leaf = Tensor(leaf: scorer.table)
-    return (
-      Scorer(table: leaf, bias: scorer.bias),
-      { store in
-        guard let gradient = store[leaf] else { return }
-        tape.backward(from: scorer.table, gradient: gradient)
-      }
-    )
+    let pass = Pass(tape: tape, dropoutKey: dropoutKey, firstOp: 1 << 16)
+    var result: Tensor?
+    // One task, whose products all workers share.
+    WorkerPool.run(tasks: 1, workers: workers) { _ in result = model.computeTable(on: pass) }
+    return result.map { ComputedTable(result: $0, leaf: Tensor(leaf: $0), tape: tape) }
   }
 
   private func deal(_ samples: [Sample]) -> [[Group]] {
     let tokens = samples.reduce(0) { $0 + $1.tokens }
-    let lists = max(1, min(Self.maximalLists, tokens / 256))
+    let least = min(256, model.groupTokens / 2)
+    let lists = max(1, min(Self.maximalLists, tokens / least))
     var firstToken = 0
     return balance(samples, lists: lists, cost: \.tokens).map { samples in
       var groups: [Group] = []
@@ -182,7 +208,8 @@ public final class Trainer {
   /// Runs the lists that are left, one of them at least, and no new one after `end`.
   private func run(_ step: inout Step, until end: ContinuousClock.Instant?, _ workers: Int) {
     let left = step.isDone.indices.filter { !step.isDone[$0] }
-    let (lists, scorer, negatives) = (step.lists, step.scorer, step.negatives)
+    let (lists, scorer, table) = (step.lists, step.scorer, step.table?.leaf)
+    let negatives = step.negatives
     let scale = 1 / Float(step.positions)
     step.losses.withUnsafeMutableBufferPointer { losses in
       step.isDone.withUnsafeMutableBufferPointer { isDone in
@@ -192,7 +219,8 @@ public final class Trainer {
           let i = left[task]
           for group in lists[i] {
             losses[i] += run(
-              group, store: stores[i], scorer: scorer, negatives: negatives, scale: scale)
+              group, store: stores[i], scorer: scorer, table: table, negatives: negatives,
+              scale: scale)
           }
           isDone[i] = true
         }
@@ -204,16 +232,17 @@ public final class Trainer {
   private func finish(_ step: Step, _ workers: Int) throws {
     let store = stores[0]
     defer { for store in stores { store.removeAll() } }
-    let computed = step.passTable == nil ? [] : [step.scorer.table]
+    let computed = step.table.map { [$0.leaf] } ?? []
     store.merge(
       Array(stores[1..<max(1, step.lists.count)]), of: parameters.map(\.value) + computed,
       workers: workers)
-    step.passTable?(store)
+    WorkerPool.run(tasks: 1, workers: workers) { _ in step.table?.passGradient(of: store) }
     let loss = step.losses.reduce(0, +)
     try check(loss, store)
     if options.gradientClip > 0 { store.clip(parameters, norm: options.gradientClip) }
     optimizer.step(store, rate: rate(at: totalSteps), workers: workers)
     store.moveRunningStatistics(parameters)
+    model.weightsChanged()
     totalSteps += 1
     tokens += step.positions
     lossSum += loss * Double(step.positions)
@@ -227,20 +256,43 @@ public final class Trainer {
 
   /// Adds the gradients of one group to `store` and returns its share of the batch's mean loss.
   private func run(
-    _ group: Group, store: GradientStore, scorer: Scorer, negatives: SharedNegatives?, scale: Float
+    _ group: Group, store: GradientStore, scorer: Scorer, table: Tensor?,
+    negatives: SharedNegatives?, scale: Float
   ) -> Double {
     let examples = sampling.examples(group.samples)
     let tape = Tape(store: store)
-    let pass = Pass(tape: tape, dropoutKey: dropoutKey, firstToken: group.firstToken)
+    let pass = Pass(
+      tape: tape, dropoutKey: dropoutKey, firstToken: group.firstToken, table: table)
     let hidden = sampling.encode(examples, on: pass)
-    let loss = loss(hidden, scorer, examples.targets, group.firstToken, negatives, scale, on: pass)
+    let loss = nestedLoss(hidden, scorer, on: pass) { hidden, scorer, widths, weight in
+      self.loss(
+        hidden, scorer, widths, examples.targets, group.firstToken, negatives, weight * scale,
+        on: pass)
+    }
     tape.backward(from: loss)
     return Double(loss.pointer[0])
   }
 
+  /// The loss, or the weighted sum of the losses of all widths of a nested model. The softmax takes
+  /// them all at once; the others one by one.
+  private func nestedLoss(
+    _ hidden: Tensor, _ scorer: Scorer, on pass: Pass,
+    _ loss: (Tensor, Scorer, NestedWidths?, Float) -> Tensor
+  ) -> Tensor {
+    guard let widths else { return loss(hidden, scorer, nil, 1) }
+    if options.loss == .softmax { return loss(hidden, scorer, widths, 1) }
+    var sum: Tensor?
+    for (size, weight) in zip(widths.sizes, widths.weights) where weight != 0 {
+      let prefix = Scorer(table: scorer.table.block(columns: 0..<size), bias: scorer.bias)
+      let own = loss(hidden.block(columns: 0..<size), prefix, nil, weight)
+      sum = sum.map { add($0, own, on: pass) } ?? own
+    }
+    return sum ?? Tensor([0], shape: [])
+  }
+
   private func loss(
-    _ hidden: Tensor, _ scorer: Scorer, _ targets: [Int32], _ firstToken: Int,
-    _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
+    _ hidden: Tensor, _ scorer: Scorer, _ widths: NestedWidths?, _ targets: [Int32],
+    _ firstToken: Int, _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
   ) -> Tensor {
     let (table, bias) = (scorer.table, scorer.bias)
     func sampled(_ kind: SampledLoss) -> Tensor {
@@ -253,7 +305,7 @@ public final class Trainer {
     case .softmax:
       return softmaxCrossEntropy(
         hidden, table: table, bias: bias, targets: targets, smoothing: options.labelSmoothing,
-        scale: scale, on: pass)
+        widths: widths, scale: scale, on: pass)
     case .sampledSoftmax: return sampled(.softmax)
     case .bpr: return sampled(.bpr)
     case .top1: return sampled(.top1)

@@ -64,6 +64,8 @@ public struct TrainingOptions: Sendable {
   /// The weight of the squared scores in BPR-max.
   public var bprRegularization: Float = 1
   public var labelSmoothing: Float = 0
+  /// How much the loss of each width of a nested model counts; none for equal shares.
+  public var sizeWeights: [Float] = []
   /// Histories in one step.
   public var batchSize = 128
   public var crop = Crop.last
@@ -97,6 +99,7 @@ public struct TrainingOptions: Sendable {
     samplerPower = try fields.number("sampler_power", default: 1, from: 0, to: 10)
     bprRegularization = try fields.float("bpr_regularization", default: 1, from: 0)
     labelSmoothing = try fields.float("label_smoothing", default: 0, from: 0, to: 1)
+    sizeWeights = try fields.floats("size_weights", from: 0)
     batchSize = try fields.integer("batch_size", default: batchSize, in: 1...Int(Int32.max))
     crop = try fields.choice("crop", default: crop)
     enum Optimizer: String, CaseIterable { case adam, adamw, adagrad }
@@ -110,6 +113,7 @@ public struct TrainingOptions: Sendable {
     adam.beta2 = try fields.number("beta2", default: 0.999, from: 0, to: 1)
     adam.epsilon = try fields.number("epsilon", default: 1e-8, from: 0)
     adam.weightDecay = try fields.number("weight_decay", default: 0, from: 0)
+    adam.undecayed = try fields.texts("undecayed")
     gradientClip = try fields.number("gradient_clip", default: 0, from: 0)
     schedule = try fields.choice("schedule", default: schedule)
     warmupSteps = try fields.integer("warmup_steps", default: 0, in: 0...Int.max)

@@ -103,16 +103,16 @@ public protocol VectorLoops: SequenceLoops, Sendable {
     x: Input, dy: Input, activation: Activation, scales: Input?, into dx: Output, count: Int)
 
   /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias for each row, with the biased
-  /// variance. Writes each row's mean and 1 / sqrt(variance + epsilon) to `means` and `inverses`, if
-  /// wanted.
+  /// variance. Rows of x and y are `stride` apart. Writes each row's mean and
+  /// 1 / sqrt(variance + epsilon) to `means` and `inverses`, if wanted.
   func layerNorm(
-    _ x: Input, weight: Input, bias: Input, epsilon: Float, rows: Int, columns: Int,
+    _ x: Input, weight: Input, bias: Input, epsilon: Float, rows: Int, columns: Int, stride: Int,
     into y: Output, means: Output?, inverses: Output?)
 
   /// Writes the gradient of `layerNorm` to `dx`, and adds those of the weight and the bias.
   func layerNormBackward(
     x: Input, dy: Input, weight: Input, means: Input, inverses: Input, rows: Int, columns: Int,
-    into dx: Output, dWeight: Output, dBias: Output)
+    stride: Int, into dx: Output, dWeight: Output, dBias: Output)
 
   /// Writes elu(x) / sqrt(sum(elu(x)^2) + epsilon) for each of the segments of `width` numbers that
   /// make up a row; rows of x are `stride` apart. Writes the factor of each segment to `inverses`.
@@ -130,6 +130,9 @@ public protocol VectorLoops: SequenceLoops, Sendable {
   func crossEntropy(
     _ logits: Output, count: Int, target: Int, smoothing: Float, scale: Float
   ) -> Float
+
+  /// Returns the sum of exp(x[i] - peak), and writes the largest x[i] to `peak`.
+  func sumOfExponentials(_ x: Input, count: Int, peak: Output) -> Float
 
   /// The loss of `crossEntropy` alone. Leaves the logits as they are.
   func crossEntropyLoss(_ logits: Input, count: Int, target: Int, smoothing: Float) -> Float

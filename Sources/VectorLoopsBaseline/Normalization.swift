@@ -26,12 +26,12 @@ private struct NormalizedPullback: Ternary {
 
 extension Loops {
   public func layerNorm(
-    _ x: Input, weight: Input, bias: Input, epsilon: Float, rows: Int, columns: Int,
+    _ x: Input, weight: Input, bias: Input, epsilon: Float, rows: Int, columns: Int, stride: Int,
     into y: Output, means: Output?, inverses: Output?
   ) {
     let scale = 1 / Float(columns)
     for r in 0..<rows {
-      let (row, out) = (x + r * columns, y + r * columns)
+      let (row, out) = (x + r * stride, y + r * stride)
       let mean = total(row, count: columns) * scale
       // Two passes: the sum of squares about the mean does not cancel.
       let variance = squares(row, columns, about: mean) * scale
@@ -45,12 +45,12 @@ extension Loops {
 
   public func layerNormBackward(
     x: Input, dy: Input, weight: Input, means: Input, inverses: Input, rows: Int, columns: Int,
-    into dx: Output, dWeight: Output, dBias: Output
+    stride: Int, into dx: Output, dWeight: Output, dBias: Output
   ) {
     let scale = 1 / Float(columns)
     let whole = columns & ~(lanes - 1)
     for r in 0..<rows {
-      let (row, g, out) = (x + r * columns, dy + r * columns, dx + r * columns)
+      let (row, g, out) = (x + r * stride, dy + r * stride, dx + r * stride)
       let (m, v) = (Vector(repeating: means[r]), Vector(repeating: inverses[r]))
       // dx = inverse * (dh - mean(dh) - h * mean(dh * h)), where h is the normalised x and dh = dy
       // * weight.

@@ -73,23 +73,28 @@ extension Loops {
     return peak + logarithm(sumOfExponentials) - (1 - smoothing) * targetLogit - smoothing * mean
   }
 
-  public func crossEntropyLoss(_ logits: Input, count: Int, target: Int, smoothing: Float)
-    -> Float
-  {
-    let peak = maximum(logits, count)
-    let p = Vector(repeating: peak)
+  public func sumOfExponentials(_ x: Input, count: Int, peak: Output) -> Float {
+    peak.pointee = maximum(x, count)
+    let p = Vector(repeating: peak.pointee)
     let whole = count & ~(lanes - 1)
     var sums = Vector.zero
     var i = 0
     while i < whole {
-      sums += exponential(load(logits, i) - p)
+      sums += exponential(load(x, i) - p)
       i += lanes
     }
-    var sumOfExponentials = sum(sums)
-    for i in whole..<count { sumOfExponentials += scalarExponential(logits[i] - peak) }
+    var result = sum(sums)
+    for i in whole..<count { result += scalarExponential(x[i] - peak.pointee) }
+    return result
+  }
+
+  public func crossEntropyLoss(_ logits: Input, count: Int, target: Int, smoothing: Float)
+    -> Float
+  {
+    var peak: Float = 0
+    let logSum = logarithm(sumOfExponentials(logits, count: count, peak: &peak))
     let mean = smoothing > 0 ? total(logits, count: count) / Float(count) : 0
-    return peak + logarithm(sumOfExponentials) - (1 - smoothing) * logits[target]
-      - smoothing * mean
+    return peak + logSum - (1 - smoothing) * logits[target] - smoothing * mean
   }
 
   public func causalSoftmax(

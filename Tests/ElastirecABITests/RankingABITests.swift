@@ -114,7 +114,7 @@ import Testing
     let status = withRows([0, 3], [0, 1, 2]) { histories in
       withRows([2, 3, 4], [0, 2, 3]) { targets in
         elastirec_model_rank(
-          popularity.handle, histories, targets, nil, nil, 2, 1, &ranks, &top, nil)
+          popularity.handle, histories, targets, nil, nil, 2, nil, 0, 1, &ranks, &top, nil)
       }
     }
     #expect(status == ELASTIREC_OK && ranks == [2, 5, 3] && top == [1, 2, 1, 2])
@@ -124,22 +124,22 @@ import Testing
     var (ranks, top) = ([Int32(0)], [Int32(0)])
     withRows([0], [0, 1]) { rows in
       expectError("targets is NULL") {
-        elastirec_model_rank(model.handle, rows, nil, nil, nil, 0, 1, &ranks, nil, $0)
+        elastirec_model_rank(model.handle, rows, nil, nil, nil, 0, nil, 0, 1, &ranks, nil, $0)
       }
       expectError("k must be at least 0, got -1") {
-        elastirec_model_rank(model.handle, rows, rows, nil, nil, -1, 1, &ranks, nil, $0)
+        elastirec_model_rank(model.handle, rows, rows, nil, nil, -1, nil, 0, 1, &ranks, nil, $0)
       }
       expectError("top items are those of all items, so candidates must be NULL") {
-        elastirec_model_rank(model.handle, rows, rows, nil, rows, 1, 1, &ranks, &top, $0)
+        elastirec_model_rank(model.handle, rows, rows, nil, rows, 1, nil, 0, 1, &ranks, &top, $0)
       }
       expectError("ranks is NULL") {
-        elastirec_model_rank(model.handle, rows, rows, nil, nil, 0, 1, nil, nil, $0)
+        elastirec_model_rank(model.handle, rows, rows, nil, nil, 0, nil, 0, 1, nil, nil, $0)
       }
       expectError("top_items is NULL") {
-        elastirec_model_rank(model.handle, rows, rows, nil, nil, 1, 1, &ranks, nil, $0)
+        elastirec_model_rank(model.handle, rows, rows, nil, nil, 1, nil, 0, 1, &ranks, nil, $0)
       }
       #expect(
-        elastirec_model_rank(model.handle, rows, rows, rows, rows, 0, 1, &ranks, nil, nil)
+        elastirec_model_rank(model.handle, rows, rows, rows, rows, 0, nil, 0, 1, &ranks, nil, nil)
           == ELASTIREC_OK)
       #expect(ranks == [1])
     }

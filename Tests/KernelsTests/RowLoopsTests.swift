@@ -41,7 +41,8 @@ import _TestSupport
     let (input, output) = (Guarded(x), Guarded(count: rows * columns))
     set.loops.layerNorm(
       input.pointer, weight: w.pointer, bias: bias, epsilon: Float(epsilon),
-      rows: rows, columns: columns, into: output.pointer, means: m.pointer, inverses: v.pointer)
+      rows: rows, columns: columns, stride: columns, into: output.pointer, means: m.pointer,
+      inverses: v.pointer)
     expectClose(output.values, y, .norms, "layerNorm")
     expectClose(m.values, means, .norms, "means")
     expectClose(v.values, inverses, .norms, "inverses")
@@ -49,8 +50,8 @@ import _TestSupport
     let gradient = Guarded(dy)
     set.loops.layerNormBackward(
       x: input.pointer, dy: gradient.pointer, weight: w.pointer, means: m.pointer,
-      inverses: v.pointer, rows: rows, columns: columns, into: gradient.pointer,
-      dWeight: gw.pointer, dBias: gb.pointer)
+      inverses: v.pointer, rows: rows, columns: columns, stride: columns,
+      into: gradient.pointer, dWeight: gw.pointer, dBias: gb.pointer)
     // One column makes h zero and its inverse 1 / sqrt(epsilon), so rounding is all that is left.
     if columns > 1 { expectClose(gradient.values, dx, .norms, "layerNormBackward dx") }
     expectClose(gw.values, dWeight, .norms, "layerNormBackward dWeight")

@@ -56,6 +56,19 @@ import _TestSupport
     #expect(found.allSatisfy { $0.rows == nil })
   }
 
+  /// Of a history that begins inside the window the first item is predicted too, from a history of
+  /// its own that holds nothing.
+  @Test func firstItemsArePredictedFromNothing() throws {
+    var c = FMRLRec.Configuration(items: 10)
+    (c.sizes, c.blocks, c.maxLength) = ([4], 1, 3)
+    let found = examples(try sampling(FMRLRec(c)))
+    #expect(found.map(\.batch.items) == [[1, 4, 1], [2, 10]])
+    #expect(found.map(\.batch.offsets) == [[0, 3], [0, 1, 2]])
+    #expect(found.map(\.targets) == [[4, 1, 5], [6, 2]])
+    c.firstItem = false
+    #expect(examples(try sampling(FMRLRec(c))).map(\.targets) == [[4, 1, 5], [6]])
+  }
+
   @Test func severalTargetsEndWithTheHistory() throws {
     let found = examples(try sampling { $0.targets = 2 })
     #expect(found.map(\.rows) == [[0, 0, 1, 1, 2], [0]])

@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define ELASTIREC_ABI_VERSION 2
+#define ELASTIREC_ABI_VERSION 3
 
 typedef int32_t elastirec_status;
 #define ELASTIREC_OK 0
@@ -109,11 +109,21 @@ elastirec_status elastirec_model_recommend(const elastirec_model *model,
 /* Writes the 1-based rank of each target, in the order of targets->items, among the candidates
  * (NULL: all items) that are not excluded (NULL: none). A target always takes part and never
  * excludes itself; equal scores rank by lower index. Where k > 0, top_items [histories.count, k] gets the
- * best k of the same ranking over all items as recommend does (candidates must be NULL then). */
+ * best k of the same ranking over all items as recommend does (candidates must be NULL then). Sizes
+ * (or NULL and 0) are widths of a nested model, ascending: ranks and top_items are written for each
+ * of them, one after another. */
 elastirec_status elastirec_model_rank(const elastirec_model *model, const elastirec_rows *histories,
                                       const elastirec_rows *targets, const elastirec_rows *excluded,
-                                      const elastirec_rows *candidates, int32_t k, int32_t threads,
+                                      const elastirec_rows *candidates, int32_t k,
+                                      const int64_t *sizes, size_t size_count, int32_t threads,
                                       int32_t *ranks, int32_t *top_items, elastirec_error *error);
+
+/* Makes a model of its own from the first `size` channels of a nested model; its configuration is
+ * what elastirec_model_describe says. Where keep_features is 0, the item table that features make
+ * becomes the model's own parameters; else it has the same features. */
+elastirec_status elastirec_model_slice(const elastirec_model *model, int64_t size,
+                                       int32_t keep_features, elastirec_model **small,
+                                       elastirec_error *error);
 
 /* Writes the k items most alike to each of count items, by cosine of their embeddings, without the
  * item itself: [count, k], padded as recommend pads. */
@@ -140,6 +150,13 @@ elastirec_status elastirec_model_stream_recommend(const elastirec_model *model,
                                                   const uint8_t *allowed, int32_t k,
                                                   int32_t threads, int32_t *items, float *scores,
                                                   elastirec_error *error);
+
+/* Writes the streams that the model has which elastirec_model_slice makes at `width`, [count,
+ * small_size]. */
+elastirec_status elastirec_model_stream_slice(const elastirec_model *model, const float *streams,
+                                              int64_t count, int64_t size, int64_t width,
+                                              float *small, int64_t small_size,
+                                              elastirec_error *error);
 
 typedef struct elastirec_cost {
   int64_t parameters; /* trained numbers */
