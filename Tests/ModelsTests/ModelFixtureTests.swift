@@ -14,12 +14,15 @@ import _TestSupport
     "caser",
     "core",
     "fdsa",
+    "fmrlrec",
     "gru4rec",
     "lrurec",
+    "lrurec_nested",
     "mixer",
     "nextitnet",
     "nfm",
     "sasrec_linear",
+    "sasrec_nested",
     "sasrec_plus",
     "sasrecf",
   ]
@@ -38,7 +41,7 @@ import _TestSupport
     let scorer = model.scorer(on: pass)
     let loss = softmaxCrossEntropy(
       hidden, table: scorer.table, bias: scorer.bias, targets: c.examples.targets,
-      scale: 1 / Float(c.examples.targets.count), on: pass)
+      widths: c.widths(of: model), scale: 1 / Float(c.examples.targets.count), on: pass)
     expectClose(loss.values, [c.loss], .loss, "\(c.name): loss")
     tape.backward(from: loss)
     let trained = model.parameters().filter { !$0.parameter.isFrozen }
@@ -63,6 +66,25 @@ import _TestSupport
     let scores = Tensor(shape: [batch.count, model.itemCount])
     model.score(batch, into: scores.matrix)
     expectClose(scores, c.scores, .model, "\(c.name): scores")
+  }
+
+  /// Through the model's own slices, and through prefixes of its states.
+  @Test(arguments: try cases().filter { $0.sizeScores != nil })
+  func theScoresOfEachWidthFollowTheReference(_ c: ReferenceCase) throws {
+    let model = try #require(try c.model() as? any NestedModel)
+    let batch = c.newest(for: model)
+    let scorer = model.scorer(on: .inference)
+    let states = model.encodeLast(batch, on: .inference)
+    let sizes = try #require(model.sizes)
+    #expect(Set(sizes.map(String.init)) == Set(try #require(c.sizeScores).keys))
+    for size in sizes {
+      let expected = try #require(c.sizeScores?[String(size)])
+      let scores = Tensor(shape: [batch.count, model.itemCount])
+      scorer.score(states.matrix, columns: 0..<size, into: scores.matrix)
+      expectClose(scores, expected, .model, "\(c.name): scores at \(size)")
+      try model.slice(size: size, keepsFeatures: false).score(batch, into: scores.matrix)
+      expectClose(scores, expected, .model, "\(c.name): scores of the slice at \(size)")
+    }
   }
 
   @Test(arguments: try cases())

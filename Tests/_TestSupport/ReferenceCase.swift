@@ -36,6 +36,16 @@ public struct ReferenceCase: Decodable, Sendable, CustomTestStringConvertible {
   public let gradients: [String: FixtureArray]
   public let histories: ModelCase.Rows
   public let scores: FixtureArray
+  /// Of nested models: the scores of each width, and how much its loss counts (equally, if nil).
+  public let sizeScores: [String: FixtureArray]?
+  public let sizeWeights: [Float]?
+
+  private enum CodingKeys: String, CodingKey {
+    case name, configuration, parameters, features, examples, hidden, loss, gradients, histories
+    case scores
+    case sizeScores = "size_scores"
+    case sizeWeights = "size_weights"
+  }
 
   public var testDescription: String { name }
 
@@ -48,6 +58,13 @@ public struct ReferenceCase: Decodable, Sendable, CustomTestStringConvertible {
     try take(parameters, into: model, of: name)
     if let features { try give(features, to: model) }
     return model
+  }
+
+  /// The widths of a nested model, nil for others.
+  public func widths(of model: any SequentialModel) -> NestedWidths? {
+    guard let sizes = (model as? any NestedModel)?.sizes else { return nil }
+    let equal = sizes.map { _ in 1 / Float(sizes.count) }
+    return NestedWidths(sizes: sizes, weights: sizeWeights ?? equal)
   }
 
   /// What the model reads of the histories.

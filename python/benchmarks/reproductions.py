@@ -146,7 +146,7 @@ _ROWS = {
     "max_length": 19,
     "batch_size": 128,
     "learning_rate": 1e-3,
-    "epochs": 10,
+    "epochs": 20,
     "patience": 3,
 }
 _GAPS = [1, 4, 1, 4, 1, 4, 1, 4]
