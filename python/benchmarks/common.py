@@ -77,13 +77,51 @@ def load(name: str) -> Histories:
     if "," in name:
         users, length, items = (int(part) for part in name.split(","))
         return synthetic(users, np.full(users, length), items, "synthetic")
-    for folder in (os.environ.get("ELASTIREC_DATA"), ROOT.parent / "shared" / "data"):
-        if folder and (Path(folder) / _FILES[name]).exists():
-            return _cached(name, Path(folder) / _FILES[name])
+    for folder in _folders():
+        if (folder / _FILES[name]).exists():
+            return _cached(name, folder / _FILES[name])
     users, items, mean, spread = _SHAPES[name]
     drawn = np.random.default_rng(0).lognormal(np.log(mean) - spread**2 / 2, spread, users)
     lengths = np.maximum(drawn.astype(np.int64), 5)
     return synthetic(users, lengths, items, f"synthetic, of the size of {name}")
+
+
+def item_vectors(name: str, kind: str) -> NDArray[np.float32] | None:
+    """Return what is known of the items of a data set, ``(items, width)``, or None without data.
+
+    Parameters
+    ----------
+    name : {"ml-1m", "beauty"}
+    kind : {"text", "image"}
+        all-MiniLM-L6-v2 of what is written about an item, or features of its poster (ML-1M only).
+        Items without either have zeros.
+    """
+    data = load(name)
+    folder = next((path for path in _folders() if (path / _FILES[name]).exists()), None)
+    if folder is None:
+        return None
+    parts = (folder / _FILES[name]).parent
+    file = {"text": "text_minilm.npz", "image": "poster_features.npz"}[kind]
+    with np.load(parts / file) as arrays:
+        ids, vectors = arrays["item"], arrays["vector"].astype(np.float32)
+    if name == "ml-1m":
+        numbers = np.loadtxt(parts / "sas_to_original_items.txt", dtype=np.int64)
+        originals = numbers[np.argsort(numbers[:, 0]), 1]
+    else:
+        originals = np.sort(ids)
+    places = np.searchsorted(ids, originals, sorter=np.argsort(ids)).clip(max=len(ids) - 1)
+    rows = np.argsort(ids)[places]
+    found = np.where(ids[rows] == originals, 1.0, 0.0).astype(np.float32)
+    result: NDArray[np.float32] = vectors[rows] * found[:, None]
+    if len(result) != data.item_count:
+        raise ValueError(f"{file} is not about the {data.item_count} items of {name}")
+    return result
+
+
+def _folders() -> list[Path]:
+    """Return where real data may be."""
+    given = os.environ.get("ELASTIREC_DATA")
+    return [*([Path(given)] if given else []), ROOT.parent / "shared" / "data"]
 
 
 def synthetic(users: int, lengths: NDArray[np.int64], items: int, source: str) -> Histories:

@@ -29,8 +29,8 @@ NAMES = {"hr": "HR", "ndcg": "NDCG", "mrr": "MRR", "recall": "Recall"}
 Row = dict[str, Any]  # what one seed of a run gave
 
 
-def log_of(data: str) -> er.Interactions:
-    """Return a log in the order of its file."""
+def log_of(data: str, vectors: Sequence[str] = ()) -> er.Interactions:
+    """Return a log in the order of its file, with vectors of items; see ``common.item_vectors``."""
     if data == "ml-1m-all":
         return er.datasets.movielens_1m().log
     name = data.removesuffix(f"-{ROW}")
@@ -39,16 +39,22 @@ def log_of(data: str) -> er.Interactions:
         raise SystemExit(f"{name} is not there: set ELASTIREC_DATA to the folder that has it")
     users = np.repeat(np.arange(loaded.users), np.diff(loaded.offsets))
     if data == name:
-        return er.Interactions({"user": users, "item": loaded.items})
+        known = None
+        if vectors:
+            ids = {"item": np.arange(loaded.item_count)}
+            known = er.ItemFeatures(
+                ids, vectors={kind: common.item_vectors(name, kind) for kind in vectors}
+            )
+        return er.Interactions({"user": users, "item": loaded.items}, item_features=known)
     places = np.arange(len(users)) - loaded.offsets[users]
     whole = places < np.diff(loaded.offsets)[users] // ROW * ROW
     rows = np.cumsum(places[whole] % ROW == 0)
     return er.Interactions({"user": rows, "item": loaded.items[whole]})
 
 
-def split_of(group: Group) -> er.Split:
+def split_of(group: Group, vectors: Sequence[str] = ()) -> er.Split:
     """Return the parts to train on, to validate and to test with."""
-    log = log_of(group.data)
+    log = log_of(group.data, vectors)
     if group.split == "sequences":
         return er.split_sequences(log, fractions=(0.8, 0.1, 0.1), random_state=0)
     return er.leave_one_out(log)
@@ -57,7 +63,7 @@ def split_of(group: Group) -> er.Split:
 def repeat(run: Run, seed: int) -> Row:
     """Train and evaluate once."""
     group = GROUPS[run.group]
-    split = split_of(group)
+    split = split_of(group, run.vectors)
     seeded = {} if run.model == "Popularity" else {"random_state": seed}
     model = getattr(er, run.model)(**run.options, **seeded)
     began = time.perf_counter()
@@ -73,6 +79,12 @@ def repeat(run: Run, seed: int) -> Row:
             exclude_seen=group.exclude_seen,
         )
         row |= {f"{name}{metric}": round(report[metric], 6) for metric in group.metrics}
+    if group.sizes:
+        curve = model.evaluate(split.test, k=10, exclude_seen=group.exclude_seen, sizes="all")
+        row["sizes"] = {
+            str(size): [round(report[metric], 6) for metric in ("hr@10", "ndcg@10")]
+            for size, report in curve.items()
+        }
     return row
 
 
@@ -101,7 +113,9 @@ def page(rows: Sequence[Row]) -> str:
     for key, group in GROUPS.items():
         runs = [run for run in RUNS if run.group == key and any(of(run, rows))]
         if runs:
-            parts += [f"## {group.title}", group.text, table(group, runs, rows), settings(runs)]
+            parts += [f"## {group.title}", group.text, table(group, runs, rows)]
+            parts += [sizes_table(runs, rows)] if group.sizes else []
+            parts += [settings(runs)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -129,10 +143,33 @@ def table(group: Group, runs: Sequence[Run], rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def sizes_table(runs: Sequence[Run], rows: Sequence[Row]) -> str:
+    """Return HR@10 and NDCG@10 of the models inside each model, by size."""
+    curves = [(run, [row["sizes"] for row in of(run, rows) if "sizes" in row]) for run in runs]
+    sizes = sorted({int(size) for _, found in curves for row in found for size in row})
+    lines = [
+        "HR@10 / NDCG@10 at each size:",
+        "",
+        f"| model | {' | '.join(map(str, sizes))} |",
+        "|---|" + "--:|" * len(sizes),
+    ]
+    for run, found in curves:
+        cells = []
+        for size in map(str, sizes):
+            values = [row[size] for row in found if size in row]
+            cells.append(
+                " / ".join(f"{mean:.4f}" for mean in np.mean(values, axis=0)) if values else "-"
+            )
+        if found:
+            lines.append(f"| {title(run)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def title(run: Run) -> str:
     """Return what the page calls a run."""
     kind = run.options.get("attention")
-    return f"{run.model}, {kind.replace('_', ' ')} attention" if kind else run.model
+    told = f"{run.model}, {kind.replace('_', ' ')} attention" if kind else run.model
+    return f"{told}, {run.label}" if run.label else told
 
 
 def spread(values: Sequence[float]) -> str:

@@ -26,6 +26,8 @@ class Group:
     candidates : str
     exclude_seen : bool
         Whether the history stays out of the ranking, as in ``evaluate``.
+    sizes : bool
+        Whether the models are nested, and all their sizes are shown.
     """
 
     title: str
@@ -35,6 +37,7 @@ class Group:
     split: str = "leave-one-out"
     candidates: str = "all"
     exclude_seen: bool = False
+    sizes: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class Run:
         What differs from the defaults of the model.
     slow : bool
         Whether it runs only if named, as it takes hours.
+    vectors : tuple of str
+        What is known of items that the model reads; see ``common.item_vectors``.
+    label : str
+        What the page adds to the name of the model.
     """
 
     group: str
@@ -66,6 +73,8 @@ class Run:
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     slow: bool = False
+    vectors: tuple[str, ...] = ()
+    label: str = ""
 
     @property
     def key(self) -> str:
@@ -119,6 +128,27 @@ GROUPS = {
     ),
 }
 
+GROUPS |= {
+    "beauty-nested": Group(
+        "Amazon Beauty, nested models",
+        "As above. Text is what all-MiniLM-L6-v2 makes of titles. One training gives all sizes of"
+        " a line; a model with one size is dense.",
+        "beauty",
+        FOUR,
+        sizes=True,
+    ),
+    "ml-1m-nested": Group(
+        "MovieLens-1M, texts and posters",
+        "The file of the SASRec papers, the newest 50 items, leave-one-out, full ranking without"
+        " the history. Text is what all-MiniLM-L6-v2 makes of title, genres, director, actors and"
+        " plot; images are histograms and thumbnails of posters.",
+        "ml-1m",
+        TWO,
+        exclude_seen=True,
+        sizes=True,
+    ),
+}
+
 _COSINE = {"schedule": "cosine", "warmup_steps": 100, "patience": None}
 _BEAUTY = {"max_length": 50, "batch_size": 128, "learning_rate": 1e-3, "epochs": 40, **_COSINE}
 _LONG = {
@@ -148,6 +178,25 @@ _ROWS = {
     "learning_rate": 1e-3,
     "epochs": 20,
     "patience": 3,
+}
+_SIZES = (8, 16, 32, 64, 128, 256)
+_NESTED = {
+    "dropout": 0.6,
+    "recurrence_dropout": 0.6,
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+    "epochs": 22,
+    "patience": None,
+}
+_FILMS = {
+    "sizes": (8, 16, 32, 64),
+    "ids": True,
+    "dropout": 0.3,
+    "recurrence_dropout": 0.3,
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "epochs": 20,
+    "patience": None,
 }
 _GAPS = [1, 4, 1, 4, 1, 4, 1, 4]
 
@@ -282,6 +331,47 @@ RUNS = [
             "epochs": 12,
         },
         slow=True,
+    ),
+    Run(
+        "beauty-nested",
+        "text",
+        "FMRLRec",
+        figures(FOUR, 0.0613, 0.0415, 0.0939, 0.0520),
+        f"{_FMRLREC}, texts and images",
+        {"sizes": _SIZES, "ids": True, **_NESTED},
+        vectors=("text",),
+        label="ids and texts",
+    ),
+    Run(
+        "beauty-nested",
+        "text-64",
+        "FMRLRec",
+        options={"sizes": (64,), "ids": True, **_NESTED},
+        vectors=("text",),
+        label="ids and texts, 64 alone",
+    ),
+    Run(
+        "beauty-nested",
+        "ids",
+        "FMRLRec",
+        options={"sizes": _SIZES, **_NESTED},
+        label="ids",
+    ),
+    *(
+        Run(
+            "ml-1m-nested",
+            name,
+            "FMRLRec",
+            options=_FILMS,
+            vectors=vectors,
+            label=label,
+        )
+        for name, vectors, label in (
+            ("none", (), "ids"),
+            ("text", ("text",), "ids and texts"),
+            ("image", ("image",), "ids and posters"),
+            ("both", ("text", "image"), "ids, texts and posters"),
+        )
     ),
     Run(
         "rows", "popularity", "Popularity", figures(ROWS, 0.0044, 0.0134, 0.0076, 0.0485), _SKIPREC

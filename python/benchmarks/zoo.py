@@ -194,8 +194,8 @@ def _beauty(folder: Path) -> ItemAttributes:
     rows.sort(key=lambda row: int(row["item"]))
     lists = [[int(value) for value in row["attributes"].split()] for row in rows]
     known, values = np.unique(np.concatenate(lists), return_inverse=True)
-    with np.load(folder / "text_minilm.npz") as arrays:
-        vectors = arrays["vector"][np.argsort(arrays["item"])].astype(np.float32)
+    vectors = common.item_vectors("beauty", "text")
+    assert vectors is not None  # the folder is there
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in lists])])
     return ItemAttributes(values, offsets, len(known), vectors)
 
