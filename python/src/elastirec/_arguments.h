@@ -12,7 +12,7 @@
 #include "elastirec.h"
 
 /* Says "<name> must be <wanted>, got <type of object>". Returns -1. */
-static int raise_type(const char *name, const char *wanted, PyObject *object) {
+static inline int raise_type(const char *name, const char *wanted, PyObject *object) {
   PyObject *type = PyType_GetName(Py_TYPE(object));
   if (type) PyErr_Format(PyExc_TypeError, "%s must be %s, got %U", name, wanted, type);
   Py_XDECREF(type);
@@ -21,8 +21,8 @@ static int raise_type(const char *name, const char *wanted, PyObject *object) {
 
 // MARK: - Numbers
 
-static int take_int64(PyObject *object, const char *name, int64_t low, int64_t high,
-                      int64_t *value) {
+static inline int take_int64(PyObject *object, const char *name, int64_t low, int64_t high,
+                             int64_t *value) {
   if (!PyIndex_Check(object)) return raise_type(name, "an integer", object);
   int overflow;
   long long number = PyLong_AsLongLongAndOverflow(object, &overflow);
@@ -36,7 +36,7 @@ static int take_int64(PyObject *object, const char *name, int64_t low, int64_t h
   return 0;
 }
 
-static int take_int32(PyObject *object, const char *name, int32_t low, int32_t *value) {
+static inline int take_int32(PyObject *object, const char *name, int32_t low, int32_t *value) {
   int64_t number;
   if (take_int64(object, name, low, INT32_MAX, &number) < 0) return -1;
   *value = (int32_t)number;
@@ -62,13 +62,13 @@ typedef struct {
   int used;
 } Buffers;
 
-static void release(Buffers *buffers) {
+static inline void release(Buffers *buffers) {
   while (buffers->used > 0) PyBuffer_Release(&buffers->views[--buffers->used]);
 }
 
-static int64_t count_of(const Py_buffer *view) { return view->len / view->itemsize; }
+static inline int64_t count_of(const Py_buffer *view) { return view->len / view->itemsize; }
 
-static int is_native(const Py_buffer *view, const Element *element) {
+static inline int is_native(const Py_buffer *view, const Element *element) {
   const char *format = view->format ? view->format : "B";
   if (*format == '@' || *format == '=' || *format == (PY_BIG_ENDIAN ? '>' : '<')) format++;
   return view->itemsize == element->size && strlen(format) == 1 &&
@@ -76,8 +76,8 @@ static int is_native(const Py_buffer *view, const Element *element) {
 }
 
 /* Borrows the memory of an array until `release`. Returns NULL with an exception set on failure. */
-static const Py_buffer *take(Buffers *buffers, PyObject *object, const char *name,
-                             const Element *element, int flags) {
+static inline const Py_buffer *take(Buffers *buffers, PyObject *object, const char *name,
+                                    const Element *element, int flags) {
   if (!PyObject_CheckBuffer(object)) {
     raise_type(name, "an array", object);
     return NULL;
@@ -102,8 +102,8 @@ static const Py_buffer *take(Buffers *buffers, PyObject *object, const char *nam
   return view;
 }
 
-static const Py_buffer *take_shaped(Buffers *buffers, PyObject *object, const char *name,
-                                    const Element *element, int flags, int dimensions) {
+static inline const Py_buffer *take_shaped(Buffers *buffers, PyObject *object, const char *name,
+                                           const Element *element, int flags, int dimensions) {
   const Py_buffer *view = take(buffers, object, name, element, flags);
   if (!view || view->ndim == dimensions) return view;
   PyErr_Format(PyExc_ValueError, "%s must have %d dimension%s, got %d", name, dimensions,
@@ -111,19 +111,19 @@ static const Py_buffer *take_shaped(Buffers *buffers, PyObject *object, const ch
   return NULL;
 }
 
-static const Py_buffer *take_vector(Buffers *buffers, PyObject *object, const char *name,
-                                    const Element *element) {
+static inline const Py_buffer *take_vector(Buffers *buffers, PyObject *object, const char *name,
+                                           const Element *element) {
   return take_shaped(buffers, object, name, element, 0, 1);
 }
 
-static const Py_buffer *take_matrix(Buffers *buffers, PyObject *object, const char *name,
-                                    const Element *element, int flags) {
+static inline const Py_buffer *take_matrix(Buffers *buffers, PyObject *object, const char *name,
+                                           const Element *element, int flags) {
   return take_shaped(buffers, object, name, element, flags, 2);
 }
 
 /* Takes an array to fill of rows x columns entries, in any shape. columns is positive. */
-static const Py_buffer *take_output(Buffers *buffers, PyObject *object, const char *name,
-                                    const Element *element, int64_t rows, int32_t columns) {
+static inline const Py_buffer *take_output(Buffers *buffers, PyObject *object, const char *name,
+                                           const Element *element, int64_t rows, int32_t columns) {
   const Py_buffer *view = take(buffers, object, name, element, PyBUF_WRITABLE);
   if (!view) return NULL;
   int64_t count = count_of(view);
@@ -134,7 +134,8 @@ static const Py_buffer *take_output(Buffers *buffers, PyObject *object, const ch
 }
 
 /* Takes the items and the offsets that a tuple begins with. */
-static int take_parts(Buffers *buffers, PyObject *object, const char *name, elastirec_rows *rows) {
+static inline int take_parts(Buffers *buffers, PyObject *object, const char *name,
+                             elastirec_rows *rows) {
   char part[32];
   snprintf(part, sizeof part, "%s[0]", name);
   const Py_buffer *items = take_vector(buffers, PyTuple_GetItem(object, 0), part, &int32);
@@ -150,18 +151,19 @@ static int take_parts(Buffers *buffers, PyObject *object, const char *name, elas
   return 0;
 }
 
-static int is_tuple(PyObject *object, Py_ssize_t size) {
+static inline int is_tuple(PyObject *object, Py_ssize_t size) {
   return PyTuple_Check(object) && PyTuple_Size(object) == size;
 }
 
 /* Takes a tuple of items and offsets. */
-static int take_rows(Buffers *buffers, PyObject *object, const char *name, elastirec_rows *rows) {
+static inline int take_rows(Buffers *buffers, PyObject *object, const char *name,
+                            elastirec_rows *rows) {
   if (!is_tuple(object, 2)) return raise_type(name, "a tuple of items and offsets", object);
   return take_parts(buffers, object, name, rows);
 }
 
 /* Takes a tuple of items and offsets, and of users where a caller has them. */
-static int take_histories(Buffers *buffers, PyObject *object, elastirec_rows *rows) {
+static inline int take_histories(Buffers *buffers, PyObject *object, elastirec_rows *rows) {
   if (!is_tuple(object, 3)) return take_rows(buffers, object, "histories", rows);
   if (take_parts(buffers, object, "histories", rows) < 0) return -1;
   const Py_buffer *users =
@@ -176,7 +178,7 @@ static int take_histories(Buffers *buffers, PyObject *object, elastirec_rows *ro
   return 0;
 }
 
-static int check_row_count(const char *name, const elastirec_rows *rows, int64_t count) {
+static inline int check_row_count(const char *name, const elastirec_rows *rows, int64_t count) {
   if (rows->count == count) return 0;
   PyErr_Format(PyExc_ValueError, "%s must have a row for each of %lld histories, got %lld", name,
                (long long)count, (long long)rows->count);
@@ -184,11 +186,28 @@ static int check_row_count(const char *name, const elastirec_rows *rows, int64_t
 }
 
 /* Takes rows that go with `count` histories. None gives *rows NULL, else *rows is `storage`. */
-static int take_optional_rows(Buffers *buffers, PyObject *object, const char *name, int64_t count,
-                              elastirec_rows *storage, const elastirec_rows **rows) {
+static inline int take_optional_rows(Buffers *buffers, PyObject *object, const char *name,
+                                     int64_t count, elastirec_rows *storage,
+                                     const elastirec_rows **rows) {
   *rows = NULL;
   if (object == Py_None) return 0;
   if (take_rows(buffers, object, name, storage) < 0) return -1;
   *rows = storage;
   return check_row_count(name, storage, count);
+}
+
+/* Takes a byte for each of `items` items; None gives NULL. */
+static inline int take_allowed(Buffers *buffers, PyObject *object, int64_t items,
+                               const uint8_t **allowed) {
+  *allowed = NULL;
+  if (object == Py_None) return 0;
+  const Py_buffer *view = take_vector(buffers, object, "allowed", &uint8);
+  if (!view) return -1;
+  if (count_of(view) != items) {
+    PyErr_Format(PyExc_ValueError, "allowed must have an entry for each of %lld items, got %lld",
+                 (long long)items, (long long)count_of(view));
+    return -1;
+  }
+  *allowed = view->buf;
+  return 0;
 }
