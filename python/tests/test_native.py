@@ -69,6 +69,7 @@ def rank(model: Any, targets: Any = HISTORIES, **changes: Any) -> None:
         "excluded": None,
         "candidates": None,
         "k": 0,
+        "sizes": None,
         "threads": 1,
         "out_ranks": np.zeros(6, np.int32),
         "out_top": None,

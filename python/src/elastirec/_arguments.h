@@ -58,7 +58,7 @@ static const Element uint8 = {"uint8", 1, "B?"};
 
 /* The buffers that one call holds. */
 typedef struct {
-  Py_buffer views[11];
+  Py_buffer views[12];
   int used;
 } Buffers;
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from elastirec import _checks, _evaluation, _recommendation, _streams
-from elastirec._evaluation import CANDIDATES, Report
+from elastirec._evaluation import Report
 from elastirec._library import threads
 from elastirec._model import Model
 from elastirec._network import Fitted, Float32
@@ -19,7 +19,6 @@ from elastirec._streams import StreamState
 from elastirec._training import Callback
 from elastirec.errors import UnsupportedError
 from elastirec.interactions import Interactions
-from elastirec.metrics import check_names
 from elastirec.splits import Holdout
 
 
@@ -267,18 +266,18 @@ class Recommender(Model):
         DataError
             If the holdout has other items than the log that ``fit`` saw.
         """
-        state = self._state()
-        return _evaluation.evaluate(
-            state,
-            _evaluation.check_holdout(holdout, state.items),
-            ks=_evaluation.check_ks(k),
-            names=check_names(metrics),
-            candidates=_checks.choice("candidates", candidates, CANDIDATES),
-            exclude_seen=_checks.flag("exclude_seen", exclude_seen),
-            per_user=_checks.flag("per_user", per_user),
-            seed=_checks.integer("random_state", random_state, 0),
-            threads=threads(self.n_jobs),
+        (report,) = _evaluation.evaluate(
+            self._state(),
+            holdout,
+            k,
+            candidates=candidates,
+            exclude_seen=exclude_seen,
+            per_user=per_user,
+            metrics=metrics,
+            random_state=random_state,
+            n_jobs=self.n_jobs,
         )
+        return report
 
     def _stream_size(self, fitted: Fitted) -> int:
         size = fitted.network.stream_size()

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elastirec import _candidates, _checks, metrics
+from elastirec import _candidates, _checks
 from elastirec._ids import IdMap
+from elastirec._library import threads
 from elastirec._network import Fitted
 from elastirec._rows import Int32, Rows, between, with_people, without
 from elastirec.errors import ConfigError, DataError, SampledMetricWarning, warn
+from elastirec.metrics import check_names, summarize
 from elastirec.splits import Holdout
 
 CANDIDATES = ("all", "uniform100", "popular100")
@@ -112,31 +114,48 @@ def check_ks(k: int | Sequence[int]) -> list[int]:
 
 def evaluate(
     state: Fitted,
-    holdout: Holdout,
+    holdout: Any,
+    k: int | Sequence[int],
     *,
-    ks: Sequence[int],
-    names: Sequence[str],
     candidates: str,
     exclude_seen: bool,
     per_user: bool,
-    seed: int,
-    threads: int,
-) -> Report:
-    """Rank the targets of a holdout; see ``Recommender.evaluate`` for the arguments."""
+    metrics: str | Sequence[str] | None,
+    random_state: int,
+    n_jobs: int | None,
+    sizes: Sequence[int] | None = None,
+) -> list[Report]:
+    """Check the arguments, which are those of ``Recommender.evaluate``, and rank the targets.
+
+    Returns
+    -------
+    list of Report
+        One for each of the trained ``sizes``, or for the whole model where these are None.
+    """
+    holdout = check_holdout(holdout, state.items)
+    ks, names = check_ks(k), check_names(metrics)
+    exclude_seen = _checks.flag("exclude_seen", exclude_seen)
+    per_user = _checks.flag("per_user", per_user)
+    seed = _checks.integer("random_state", random_state, 0)
     n_items = len(state.items)
-    chosen = _choose(state, holdout, candidates, seed)
+    chosen = _choose(state, holdout, _checks.choice("candidates", candidates, CANDIDATES), seed)
     excluded = None
     if exclude_seen and chosen is None:
         excluded = without(holdout._histories, holdout._targets, n_items)
     depth = min(max(ks), n_items) if "coverage" in names and chosen is None else 0
-    ranks, top = rank(state, holdout, excluded, chosen, depth, threads)
-    offsets = holdout._targets[1]
-    values = metrics.summarize(ranks, offsets, ks, names, top, n_items)
-    if not per_user:
-        return Report(values, holdout.n_users, candidates)
-    users = np.repeat(holdout.users_, np.diff(offsets))
-    targets = holdout._items.values[holdout._targets[0]]
-    return Report(values, holdout.n_users, candidates, ranks, users, targets)
+    ranks, tops = rank(state, holdout, excluded, chosen, depth, sizes, threads(n_jobs))
+    items, offsets = holdout._targets
+    people: dict[str, Any] = {}
+    if per_user:
+        owners = np.repeat(holdout.users_, np.diff(offsets))
+        people = {"users": owners, "targets": holdout._items.values[items]}
+    reports = []
+    for place, row in enumerate(ranks):
+        top = None if tops is None else tops[place]
+        values = summarize(row, offsets, ks, names, top, n_items)
+        kept = {**people, "ranks": row} if per_user else {}
+        reports.append(Report(values, holdout.n_users, candidates, **kept))
+    return reports
 
 
 def _choose(state: Fitted, holdout: Holdout, candidates: str, seed: int) -> Rows | None:
@@ -158,20 +177,26 @@ def rank(
     excluded: Rows | None,
     candidates: Rows | None,
     depth: int,
+    sizes: Sequence[int] | None,
     threads: int,
 ) -> tuple[Int32, Int32 | None]:
     """Return the rank of each target, and the best ``depth`` items of each row if not 0.
 
     The work goes in slices of people whose number does not depend on the clock, so that the
     answer does not either.
+
+    Returns
+    -------
+    tuple of ndarray of shape (sizes, n_targets) and (sizes, n_users, depth), int32
     """
     histories, targets = holdout._histories, holdout._targets
     longest = int(np.diff(histories[1]).max(initial=1))
     length = min(longest, state.network.configuration.get("max_length", longest))
     size = int(min(1024, max(16, _MACS / max(1, state.network.cost(length).macs))))
     people = state.users.index(holdout.users_) if state.network.knows_people else None
-    ranks = np.empty(len(targets[0]), dtype=np.int32)
-    top = np.empty((holdout.n_users, depth), dtype=np.int32) if depth else None
+    lists = 1 if sizes is None else len(sizes)
+    ranks = np.empty((lists, len(targets[0])), dtype=np.int32)
+    top = np.empty((lists, holdout.n_users, depth), dtype=np.int32) if depth else None
     for start in range(0, holdout.n_users, size):
         stop = min(start + size, holdout.n_users)
         found, best = state.network.rank(
@@ -182,9 +207,10 @@ def rank(
             None if excluded is None else between(excluded, start, stop),
             None if candidates is None else between(candidates, start, stop),
             depth,
+            sizes,
             threads,
         )
-        ranks[targets[1][start] : targets[1][stop]] = found
+        ranks[:, targets[1][start] : targets[1][stop]] = found
         if top is not None and best is not None:
-            top[start:stop] = best
+            top[:, start:stop] = best
     return ranks, top

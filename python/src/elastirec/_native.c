@@ -66,17 +66,42 @@ static int64_t read_item_count(const elastirec_model *model) {
   return count;
 }
 
+/* Returns a model that is to be filled, or NULL with an exception set. */
+static Model *new_model(PyObject *module) {
+  Model *model = PyObject_New(Model, state_of(module)->model_type);
+  if (model) model->handle = NULL;
+  return model;
+}
+
 static PyObject *model_create(PyObject *module, PyObject *args) {
   const char *json;
   Py_ssize_t length;
   if (!PyArg_ParseTuple(args, "s#:model_create", &json, &length)) return NULL;
-  Model *model = PyObject_New(Model, state_of(module)->model_type);
+  Model *model = new_model(module);
   if (!model) return NULL;
-  model->handle = NULL;
   int ok;
   CALL(ok, elastirec_model_create, json, (size_t)length, &model->handle);
   if (ok && (model->item_count = read_item_count(model->handle)) >= 0) return (PyObject *)model;
   Py_DECREF(model);
+  return NULL;
+}
+
+static PyObject *model_slice(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *size_arg;
+  int64_t size;
+  int keep_features;
+  if (!PyArg_ParseTuple(args, "O!Op:model_slice", state_of(module)->model_type, &model, &size_arg,
+                        &keep_features) ||
+      take_int64(size_arg, "size", INT64_MIN, INT64_MAX, &size) < 0)
+    return NULL;
+  Model *small = new_model(module);
+  if (!small) return NULL;
+  small->item_count = model->item_count;
+  int ok;
+  CALL(ok, elastirec_model_slice, model->handle, size, keep_features, &small->handle);
+  if (ok) return (PyObject *)small;
+  Py_DECREF(small);
   return NULL;
 }
 
@@ -157,63 +182,12 @@ static PyObject *model_cost(PyObject *module, PyObject *args) {
                        (long long)cost.bytes);
 }
 
-// MARK: - Training
-
-static PyObject *trainer_create(PyObject *module, PyObject *args) {
-  State *state = state_of(module);
-  Model *model;
-  const char *options;
-  Py_ssize_t length;
-  PyObject *history_arg;
-  if (!PyArg_ParseTuple(args, "O!s#O:trainer_create", state->model_type, &model, &options, &length,
-                        &history_arg))
-    return NULL;
-  Trainer *trainer = PyObject_New(Trainer, state->trainer_type);
-  if (!trainer) return NULL;
-  trainer->handle = NULL;
-  int ok = 0;
-  Buffers buffers = {0};
-  elastirec_rows histories;
-  if (take_histories(&buffers, history_arg, &histories) == 0)
-    CALL(ok, elastirec_trainer_create, model->handle, options, (size_t)length, &histories,
-         &trainer->handle);
-  release(&buffers);
-  if (ok) return (PyObject *)trainer;
-  Py_DECREF(trainer);
-  return NULL;
-}
-
-static void trainer_dealloc(PyObject *self) {
-  PyTypeObject *type = Py_TYPE(self);
-  Trainer *trainer = (Trainer *)self;
-  if (trainer->handle) elastirec_trainer_free(trainer->handle);
-  PyObject_Free(self);
-  Py_DECREF(type);
-}
-
-static PyObject *trainer_advance(PyObject *module, PyObject *args) {
-  Trainer *trainer;
-  double seconds;
-  PyObject *thread_arg;
-  int32_t threads;
-  if (!PyArg_ParseTuple(args, "O!dO:trainer_advance", state_of(module)->trainer_type, &trainer,
-                        &seconds, &thread_arg) ||
-      take_int32(thread_arg, "threads", INT32_MIN, &threads) < 0)
-    return NULL;
-  elastirec_progress progress = {0};
-  int ok;
-  CALL(ok, elastirec_trainer_advance, trainer->handle, seconds, threads, &progress);
-  if (!ok) return NULL;
-  return Py_BuildValue("LLLLdN", (long long)progress.epoch, (long long)progress.step,
-                       (long long)progress.steps, (long long)progress.tokens, progress.loss,
-                       PyBool_FromLong(progress.finished));
-}
-
 // MARK: - Module
 
 static PyMethodDef methods[] = {
     {"library_describe", library_describe, METH_NOARGS, NULL},
     {"model_create", model_create, METH_VARARGS, NULL},
+    {"model_slice", model_slice, METH_VARARGS, NULL},
     {"model_describe", model_describe, METH_VARARGS, NULL},
     {"model_get_parameter", model_get_parameter, METH_VARARGS, NULL},
     {"model_set_parameter", model_set_parameter, METH_VARARGS, NULL},
@@ -227,6 +201,7 @@ static PyMethodDef methods[] = {
     {"model_stream_size", model_stream_size, METH_VARARGS, NULL},
     {"model_stream_advance", model_stream_advance, METH_VARARGS, NULL},
     {"model_stream_recommend", model_stream_recommend, METH_VARARGS, NULL},
+    {"model_stream_slice", model_stream_slice, METH_VARARGS, NULL},
     {"model_cost", model_cost, METH_VARARGS, NULL},
     {"trainer_create", trainer_create, METH_VARARGS, NULL},
     {"trainer_advance", trainer_advance, METH_VARARGS, NULL},

@@ -39,7 +39,7 @@ static inline PyObject *finish(Buffers *buffers, int ok) {
   return ok ? Py_NewRef(Py_None) : NULL;
 }
 
-// MARK: - Methods of the module, by the file that has them
+// MARK: - Functions of Python, by the file that has them
 
 /* _native_features.c */
 PyObject *model_set_feature_values(PyObject *module, PyObject *args);
@@ -53,3 +53,8 @@ PyObject *model_similar(PyObject *module, PyObject *args);
 PyObject *model_stream_size(PyObject *module, PyObject *args);
 PyObject *model_stream_advance(PyObject *module, PyObject *args);
 PyObject *model_stream_recommend(PyObject *module, PyObject *args);
+PyObject *model_stream_slice(PyObject *module, PyObject *args);
+/* _native_training.c */
+PyObject *trainer_create(PyObject *module, PyObject *args);
+PyObject *trainer_advance(PyObject *module, PyObject *args);
+void trainer_dealloc(PyObject *self);

@@ -18,6 +18,10 @@ class Trainer: ...
 
 def library_describe() -> str: ...
 def model_create(json: str, /) -> Model: ...
+def model_slice(model: Model, size: int, keep_features: bool, /) -> Model:
+    """Return the model of a trained size with the prefixes of the weights. Features become item
+    embeddings, or stay."""
+
 def model_describe(model: Model, /) -> str: ...
 def model_get_parameter(model: Model, name: str, out: NDArray[np.float32], /) -> None: ...
 def model_set_parameter(model: Model, name: str, values: NDArray[np.float32], /) -> None: ...
@@ -47,11 +51,14 @@ def model_rank(
     excluded: Rows | None,
     candidates: Rows | None,
     k: int,
+    sizes: NDArray[np.int64] | None,
     threads: int,
     out_ranks: NDArray[np.int32],
     out_top: NDArray[np.int32] | None,
     /,
-) -> None: ...
+) -> None:
+    """Fill ranks [sizes, targets] and best items [sizes, histories, k]; None is one size, all."""
+
 def model_similar(
     model: Model,
     items: NDArray[np.int32],
@@ -76,6 +83,11 @@ def model_stream_recommend(
     out_scores: NDArray[np.float32],
     /,
 ) -> None: ...
+def model_stream_slice(
+    model: Model, streams: NDArray[np.float32], width: int, out: NDArray[np.float32], /
+) -> None:
+    """Fill the streams of the model of the trained size ``width``."""
+
 def model_cost(model: Model, length: int, /) -> tuple[int, int, int]: ...
 def trainer_create(model: Model, options: str, histories: Histories, /) -> Trainer: ...
 def trainer_advance(

@@ -47,27 +47,54 @@ PyObject *model_recommend(PyObject *module, PyObject *args) {
   return finish(&buffers, ok);
 }
 
+/* Takes the trained sizes to rank with; None gives NULL, for the whole model alone. */
+static int take_sizes(Buffers *buffers, PyObject *object, const int64_t **sizes, int64_t *count) {
+  *sizes = NULL;
+  *count = 0;
+  if (object == Py_None) return 0;
+  const Py_buffer *view = take_vector(buffers, object, "sizes", &int64);
+  if (!view) return -1;
+  *sizes = view->buf;
+  *count = count_of(view);
+  if (*count > 0) return 0;
+  PyErr_SetString(PyExc_ValueError, "sizes must be None or have at least 1 entry, got 0");
+  return -1;
+}
+
+/* Takes an array to fill with `lists` times rows x columns entries. */
+static const Py_buffer *take_lists(Buffers *buffers, PyObject *object, const char *name,
+                                   int64_t lists, int64_t rows, int32_t columns) {
+  int64_t all;
+  if (!__builtin_mul_overflow(lists, rows, &all))
+    return take_output(buffers, object, name, &int32, all, columns);
+  PyErr_Format(PyExc_ValueError, "%s would have too many entries", name);
+  return NULL;
+}
+
 /* Takes the array for the k best items of each row, which is None where k is 0. */
-static int take_top(Buffers *buffers, PyObject *object, int64_t rows, int32_t k, int32_t **top) {
+static int take_top(Buffers *buffers, PyObject *object, int64_t lists, int64_t rows, int32_t k,
+                    int32_t **top) {
   *top = NULL;
   if (k == 0) return object == Py_None ? 0 : raise_type("out_top", "None where k is 0", object);
-  const Py_buffer *view = take_output(buffers, object, "out_top", &int32, rows, k);
+  const Py_buffer *view = take_lists(buffers, object, "out_top", lists, rows, k);
   if (view) *top = view->buf;
   return view ? 0 : -1;
 }
 
 PyObject *model_rank(PyObject *module, PyObject *args) {
   Model *model;
-  PyObject *history_arg, *target_arg, *excluded_arg, *candidate_arg, *k_arg, *thread_arg;
-  PyObject *ranks_arg, *top_arg;
-  if (!PyArg_ParseTuple(args, "O!OOOOOOOO:model_rank", state_of(module)->model_type, &model,
+  PyObject *history_arg, *target_arg, *excluded_arg, *candidate_arg, *k_arg, *size_arg;
+  PyObject *thread_arg, *ranks_arg, *top_arg;
+  if (!PyArg_ParseTuple(args, "O!OOOOOOOOO:model_rank", state_of(module)->model_type, &model,
                         &history_arg, &target_arg, &excluded_arg, &candidate_arg, &k_arg,
-                        &thread_arg, &ranks_arg, &top_arg))
+                        &size_arg, &thread_arg, &ranks_arg, &top_arg))
     return NULL;
   int ok = 0;
   Buffers buffers = {0};
   elastirec_rows histories, targets, storage[2];
   const elastirec_rows *excluded, *candidates;
+  const int64_t *sizes;
+  int64_t size_count;
   int32_t k, threads, *top;
   const Py_buffer *ranks;
   if (take_histories(&buffers, history_arg, &histories) == 0 &&
@@ -78,11 +105,13 @@ PyObject *model_rank(PyObject *module, PyObject *args) {
       take_optional_rows(&buffers, candidate_arg, "candidates", histories.count, &storage[1],
                          &candidates) == 0 &&
       take_int32(k_arg, "k", 0, &k) == 0 &&
+      take_sizes(&buffers, size_arg, &sizes, &size_count) == 0 &&
       take_int32(thread_arg, "threads", INT32_MIN, &threads) == 0 &&
-      (ranks = take_output(&buffers, ranks_arg, "out_ranks", &int32, targets.item_total, 1)) &&
-      take_top(&buffers, top_arg, histories.count, k, &top) == 0)
+      (ranks = take_lists(&buffers, ranks_arg, "out_ranks", sizes ? size_count : 1,
+                          targets.item_total, 1)) &&
+      take_top(&buffers, top_arg, sizes ? size_count : 1, histories.count, k, &top) == 0)
     CALL(ok, elastirec_model_rank, model->handle, &histories, &targets, excluded, candidates, k,
-         threads, ranks->buf, top);
+         sizes, (size_t)size_count, threads, ranks->buf, top);
   return finish(&buffers, ok);
 }
 

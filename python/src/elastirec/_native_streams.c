@@ -60,3 +60,26 @@ PyObject *model_stream_recommend(PyObject *module, PyObject *args) {
          streams->shape[1], excluded, allowed, k, threads, items->buf, scores->buf);
   return finish(&buffers, ok);
 }
+
+PyObject *model_stream_slice(PyObject *module, PyObject *args) {
+  Model *model;
+  PyObject *streams_arg, *width_arg, *out_arg;
+  if (!PyArg_ParseTuple(args, "O!OOO:model_stream_slice", state_of(module)->model_type, &model,
+                        &streams_arg, &width_arg, &out_arg))
+    return NULL;
+  int ok = 0;
+  Buffers buffers = {0};
+  int64_t width;
+  const Py_buffer *streams, *small;
+  if ((streams = take_matrix(&buffers, streams_arg, "streams", &float32, 0)) &&
+      take_int64(width_arg, "width", INT64_MIN, INT64_MAX, &width) == 0 &&
+      (small = take_matrix(&buffers, out_arg, "out", &float32, PyBUF_WRITABLE))) {
+    if (small->shape[0] == streams->shape[0])
+      CALL(ok, elastirec_model_stream_slice, model->handle, streams->buf, streams->shape[0],
+           streams->shape[1], width, small->buf, small->shape[1]);
+    else
+      PyErr_Format(PyExc_ValueError, "out must have a row for each of %zd streams, got %zd",
+                   streams->shape[0], small->shape[0]);
+  }
+  return finish(&buffers, ok);
+}

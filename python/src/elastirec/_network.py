@@ -23,6 +23,35 @@ Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """A network that another one was made of, which can go on with its streams.
+
+    Attributes
+    ----------
+    weights : str
+        The fingerprint of that network.
+    size : int
+        How many numbers one of its streams has.
+    places : ndarray of shape (stream size,), int32
+        Which of them a stream here has.
+    items : ndarray of shape (n_items of that network,), int32, or None
+        The numbers of its items here; None where they are the same.
+    """
+
+    weights: str
+    size: int
+    places: Int32
+    items: Int32 | None = None
+
+    def through(self, later: Origin) -> Origin:
+        """Return this origin of a network as that of one made of the network by ``later``."""
+        items = later.items
+        if self.items is not None:
+            items = self.items if later.items is None else later.items[self.items]
+        return Origin(self.weights, self.size, self.places[later.places], items)
+
+
+@dataclass(frozen=True, eq=False)
 class Cost(Mapping[str, int]):
     """What a model costs; also a mapping of the same names.
 
@@ -59,6 +88,8 @@ class Network:
     ----------
     configuration : mapping
         What the library takes as JSON: "model", "items" and the sizes of the model.
+    handle : native.Model, default=None
+        A native model of this configuration; None makes one with fresh weights.
 
     Raises
     ------
@@ -66,17 +97,22 @@ class Network:
         If the library refuses the configuration.
     """
 
-    def __init__(self, configuration: Mapping[str, Any]) -> None:
+    def __init__(
+        self, configuration: Mapping[str, Any], handle: native.Model | None = None
+    ) -> None:
         self.configuration = dict(configuration)
         self.n_items = int(configuration["items"])
-        with complaints_as(ConfigError):
-            self.handle = native.model_create(json.dumps(self.configuration, allow_nan=False))
-        described = json.loads(native.model_describe(self.handle))["parameters"]
+        if handle is None:
+            with complaints_as(ConfigError):
+                handle = native.model_create(json.dumps(self.configuration, allow_nan=False))
+        self.handle = handle
         self.shapes: dict[str, tuple[int, ...]] = {
-            parameter["name"]: tuple(parameter["shape"]) for parameter in described
+            parameter["name"]: tuple(parameter["shape"])
+            for parameter in _described(handle)["parameters"]
         }
         self.fallback = np.zeros(self.n_items, dtype=np.float32)
         self.features: tuple[Feature, ...] = ()
+        self.origins: tuple[Origin, ...] = ()  # of the weights, for as long as they stay
 
     def parameters(self) -> dict[str, Float32]:
         """Return a copy of the weights."""
@@ -140,6 +176,28 @@ class Network:
         twin.set_features(self.features)
         return twin
 
+    def slice(self, size: int, keep_features: bool) -> Network:
+        """Return the network of a trained size, with the first of these weights.
+
+        Parameters
+        ----------
+        size : int
+        keep_features : bool
+            Whether the items keep their features. Otherwise what the network makes of them becomes
+            embeddings, and the features are not needed any more.
+        """
+        with complaints_as(ConfigError):
+            handle = native.model_slice(self.handle, size, keep_features)
+        whole, small = (_described(each)["configuration"] for each in (self.handle, handle))
+        changes = {name: value for name, value in small.items() if value != whole.get(name)}
+        configuration = {**self.configuration, **changes}
+        if not configuration.get("features"):
+            configuration.pop("features", None)
+        network = Network(configuration, handle)
+        network.set_fallback(self.fallback)
+        network.features = self.features if keep_features else ()
+        return network
+
     @property
     def knows_people(self) -> bool:
         """Whether answers depend on whose a history is, which then goes with it."""
@@ -175,13 +233,20 @@ class Network:
         excluded: Rows | None,
         candidates: Rows | None,
         k: int,
+        sizes: Sequence[int] | None,
         threads: int,
     ) -> tuple[Int32, Int32 | None]:
-        """Return the rank of each target, and each history's best k items where k is not 0."""
-        ranks = np.empty(len(targets[0]), dtype=np.int32)
-        top = np.empty((len(histories[1]) - 1, k), dtype=np.int32) if k else None
+        """Return the ranks of targets, and each history's best k items where k is not 0.
+
+        Both have a row for each of the trained ``sizes``, or one where these are None: shapes
+        ``(sizes, targets)`` and ``(sizes, rows, k)``.
+        """
+        lists = 1 if sizes is None else len(sizes)
+        widths = None if sizes is None else np.array(sizes, dtype=np.int64)
+        ranks = np.empty((lists, len(targets[0])), dtype=np.int32)
+        top = np.empty((lists, len(histories[1]) - 1, k), dtype=np.int32) if k else None
         native.model_rank(
-            self.handle, histories, targets, excluded, candidates, k, threads, ranks, top
+            self.handle, histories, targets, excluded, candidates, k, widths, threads, ranks, top
         )
         return ranks, top
 
@@ -203,6 +268,13 @@ class Network:
         """Advance each row of ``streams`` by its item, in place."""
         with complaints_as(DataError):
             native.model_stream_advance(self.handle, streams, items, threads)
+
+    def slice_streams(self, streams: Float32, size: int, width: int) -> Float32:
+        """Return streams as the network of a trained size has them, with ``width`` numbers."""
+        small = np.empty((len(streams), width), dtype=np.float32)
+        with complaints_as(DataError):
+            native.model_stream_slice(self.handle, streams, size, small)
+        return small
 
     def recommend_streams(
         self,
@@ -234,6 +306,12 @@ class Network:
         """Return what it costs to encode a history of this length."""
         with complaints_as(ConfigError):
             return Cost(*native.model_cost(self.handle, length))
+
+
+def _described(handle: native.Model) -> dict[str, Any]:
+    """Return what the library says of a model: its "configuration" and its "parameters"."""
+    description: dict[str, Any] = json.loads(native.model_describe(handle))
+    return description
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,16 +145,16 @@ class Training:
     def _validate(self) -> dict[str, float]:
         if self.plan.validation is None:
             return {}
-        report = _evaluation.evaluate(
+        (report,) = _evaluation.evaluate(
             self.state,
             self.plan.validation,
-            ks=[10],
-            names=("recall", "ndcg", "mrr"),
+            10,
             candidates="all",
             exclude_seen=True,
             per_user=False,
-            seed=0,
-            threads=self.plan.threads,
+            metrics=("recall", "ndcg", "mrr"),
+            random_state=0,
+            n_jobs=self.plan.threads,
         )
         return dict(report)
 
