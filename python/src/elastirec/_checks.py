@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,29 @@ def integers(name: str, value: Any, low: int = 1, high: int | None = None) -> li
     return [integer(f"{name}[{place}]", each, low, high) for place, each in enumerate(value)]
 
 
-def names(name: str, value: Any) -> list[str]:
-    """Return one or more distinct strings."""
+def widths(name: str, value: Any, high: int, apart: int = 4) -> list[int]:
+    """Return one or more integers that increase, each ``apart`` or more above the one before."""
+    found = integers(name, value, apart, high)
+    if any(after - before < apart for before, after in pairwise(found)):
+        raise ConfigError(f"{name} must increase, each time by {apart} or more, got {value!r}")
+    return found
+
+
+def weights(name: str, value: Any) -> list[float]:
+    """Return one or more numbers of at least 0, not all of them 0."""
+    if not isinstance(value, list | tuple | np.ndarray) or not len(value):
+        raise ConfigError(f"{name} must be a list of one number or more, got {value!r}")
+    found = [real(f"{name}[{place}]", each, "[0, inf)") for place, each in enumerate(value)]
+    if not any(found):
+        raise ConfigError(f"{name} must have a number above 0, got {value!r}")
+    return found
+
+
+def names(name: str, value: Any, least: int = 1) -> list[str]:
+    """Return distinct strings, ``least`` of them or more."""
     if (
         not isinstance(value, list | tuple)
-        or not value
+        or len(value) < least
         or not all(isinstance(each, str) for each in value)
         or len(set(value)) < len(value)
     ):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,17 +11,11 @@ from numpy.typing import NDArray
 
 from elastirec._base import Recommender
 from elastirec._evaluation import Report
-from elastirec._library import threads
 from elastirec._network import Cost
-from elastirec._recommendation import best_items
-from elastirec._rows import between, select
+from elastirec._timing import batch_seconds, median_length
 from elastirec.errors import ConfigError, DataError
 from elastirec.metrics import ndcg
 from elastirec.splits import Split
-
-_BATCH = 256  # histories a call where inference is timed
-_PEOPLE = 1024  # histories that are timed, at most
-_SECONDS = 0.3  # of timing, at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,34 +93,8 @@ def finish(
     return Finished(
         report,
         ndcg(report.ranks, split.test._targets[1], 10),
-        model.cost(median_length(split)),
+        model.cost(median_length(split.test)),
         sum(row["seconds"] for row in model.history_),
         len(model.history_),
-        _microseconds(model, split),
+        1e6 * batch_seconds(model, split.test),
     )
-
-
-def median_length(split: Split) -> int:
-    return max(1, round(float(np.median(np.diff(split.test._histories[1])))))
-
-
-def _microseconds(model: Recommender, split: Split) -> float:
-    """Return the median time to recommend ten items to a history of the test, in batches."""
-    people = split.test.n_users
-    chosen = np.unique(np.linspace(0, people - 1, min(people, _PEOPLE)).astype(np.int64))
-    rows = select(split.test._histories, chosen)
-    count = len(chosen)
-    state, workers = model._state(), threads(model.n_jobs)
-    times: list[float] = []
-    end = math.inf
-    while time.perf_counter() < end or len(times) < 3:
-        began = time.perf_counter()
-        for start in range(0, count, _BATCH):
-            batch = between(rows, start, min(start + _BATCH, count))
-            best_items(state, batch, 10, True, None, workers)
-        now = time.perf_counter()
-        if end == math.inf:  # the first round warms up
-            end = now + _SECONDS
-        else:
-            times.append(now - began)
-    return 1e6 * median(times) / count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elastirec import _candidates, _checks
+from elastirec import _candidates, _checks, _showing
 from elastirec._ids import IdMap
 from elastirec._library import threads
 from elastirec._network import Fitted
@@ -75,13 +74,7 @@ class Report(Mapping[str, float]):
 
     def _repr_html_(self) -> str:
         ks, rows = self._table()
-        head = "".join(f"<th>@{html.escape(k)}</th>" for k in ks)
-        body = "".join(
-            f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>"
-            for row in rows
-        )
-        caption = html.escape(self._title())
-        return f"<table><caption>{caption}</caption><tr><th></th>{head}</tr>{body}</table>"
+        return _showing.as_html(self._title(), ["", *(f"@{k}" for k in ks)], rows)
 
 
 def check_holdout(holdout: Any, items: IdMap, argument: str = "holdout") -> Holdout:

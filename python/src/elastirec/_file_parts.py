@@ -1,4 +1,4 @@
-"""Parts of model files: ids and features as tensors, and back again with every doubt checked."""
+"""Parts of model files as tensors, and back again with every doubt checked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from elastirec._features import Categories, Feature, Vectors
 from elastirec._frames import objects
 from elastirec._ids import IdMap
+from elastirec._origins import Origin
 from elastirec.errors import ModelFileError
 
 Tensors = dict[str, NDArray[Any]]
@@ -53,17 +54,49 @@ def read_features(header: Mapping[str, Any], tensors: Tensors, n_items: int) -> 
     return features
 
 
+def pack_origins(origins: Sequence[Origin]) -> Tensors:
+    """Return the numbers of origins as tensors; the rest of them goes into the header."""
+    tensors: Tensors = {}
+    for number, origin in enumerate(origins):
+        tensors[f"elastirec.origins.{number}.places"] = origin.places
+        if origin.items is not None:
+            tensors[f"elastirec.origins.{number}.items"] = origin.items
+    return tensors
+
+
+def read_origins(
+    header: Mapping[str, Any], tensors: Tensors, width: int | None, n_items: int
+) -> tuple[Origin, ...]:
+    """Return the origins of a network whose streams have ``width`` numbers, all of them checked."""
+    origins = []
+    for number, named in enumerate(header.get("origins", [])):
+        weights, size = named["weights"], named["size"]
+        require(isinstance(weights, str) and type(size) is int, "names an origin wrongly")
+        places = tensors[f"elastirec.origins.{number}.places"]
+        require(places.shape == (width,), "has streams of an origin of a wrong size")
+        _check_numbers("places of streams", places, size)
+        items = tensors.get(f"elastirec.origins.{number}.items")
+        if items is not None:
+            _check_numbers("items of an origin", items, n_items)
+        origins.append(Origin(weights, size, places, items))
+    return tuple(origins)
+
+
 def check_rows(
     what: str, items: NDArray[Any], offsets: NDArray[Any], rows: int, width: int
 ) -> None:
     """Refuse rows of numbers below ``width`` that are none; ``what`` says what they are."""
-    require(items.dtype == np.int32 and items.ndim == 1, f"has {what} of a wrong type")
+    _check_numbers(what, items, width)
     right = offsets.dtype == np.int64 and offsets.shape == (rows + 1,)
     require(right, f"has {what} with wrong offsets")
     whole = offsets[0] == 0 and offsets[-1] == len(items)
     ascending = bool(whole) and bool((np.diff(offsets) >= 0).all())
     require(ascending, f"has {what} with wrong offsets")
-    inside = not len(items) or (items.min() >= 0 and items.max() < width)
+
+
+def _check_numbers(what: str, numbers: NDArray[Any], high: int) -> None:
+    require(numbers.dtype == np.int32 and numbers.ndim == 1, f"has {what} of a wrong type")
+    inside = not len(numbers) or (numbers.min() >= 0 and numbers.max() < high)
     require(bool(inside), f"has {what} out of range")
 
 

@@ -23,8 +23,10 @@ from elastirec._file_parts import (
     check_rows,
     pack_features,
     pack_ids,
+    pack_origins,
     read_features,
     read_ids,
+    read_origins,
     require,
     wrong,
 )
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from elastirec._model import Model
 
 FORMAT = 1
-_MALFORMED = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
-_LEARNED = ("history_", "best_epoch_", "stopped_", "seed_")
+_MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+LEARNED = ("history_", "best_epoch_", "stopped_", "seed_")
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
@@ -90,14 +92,17 @@ def to_bytes(model: Model) -> bytes:
         "params": _packed_params(model),
         "configuration": state.network.configuration,
         "library": state.library,
-        "learned": {name: getattr(model, name) for name in _LEARNED if hasattr(model, name)},
+        "learned": {name: getattr(model, name) for name in LEARNED if hasattr(model, name)},
     }
-    features = state.network.features
+    features, origins = state.network.features, state.network.origins
     if features:
         header["features"] = [feature.name for feature in features]
+    if origins:
+        header["origins"] = [{"weights": one.weights, "size": one.size} for one in origins]
     tensors: Tensors = {
         **state.network.parameters(),
         **pack_features(features),
+        **pack_origins(origins),
         "elastirec.items": pack_ids(state.items),
         "elastirec.users": pack_ids(state.users),
         "elastirec.history_items": state.histories[0],
@@ -129,7 +134,7 @@ def from_bytes(data: bytes) -> Model:
     try:
         kind = MODELS[header["class"]]
         params = {name: _unpacked(header["params"][name]) for name in kind._defaults()}
-        learned = {name: value for name, value in header["learned"].items() if name in _LEARNED}
+        learned = {name: value for name, value in header["learned"].items() if name in LEARNED}
         state = _state(kind, header, tensors)
     except ModelFileError:
         raise
@@ -203,6 +208,7 @@ def _state(kind: type[Model], header: Mapping[str, Any], tensors: Tensors) -> Fi
         network.set_parameters(weights)
         network.set_fallback(fallback)
         network.set_features(read_features(header, tensors, len(items)))
+        network.origins = read_origins(header, tensors, network.stream_size(), len(items))
     except (ConfigError, DataError) as problem:
         raise wrong(f"does not fit together: {problem}") from None
     return Fitted(network, items, users, histories, counts, header["library"])

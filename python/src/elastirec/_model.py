@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Self
 
@@ -105,6 +106,15 @@ class Model(Parametrized, Learned, ABC):
         self._fitted = state
         self.items_ = state.items.values
         self.users_ = state.users.values
+
+    def _with(self, state: Fitted, **params: Any) -> Self:
+        """Return a model of other weights, with what this one learned and changed parameters."""
+        other = type(self)(**{**self.get_params(), **params})
+        other._set_state(state)
+        for name in _files.LEARNED:
+            if hasattr(self, name):
+                setattr(other, name, deepcopy(getattr(self, name)))
+        return other
 
     def _begin(self, log: Interactions, network: Network) -> None:
         """Take over a log, with popular items as the answer to empty histories."""

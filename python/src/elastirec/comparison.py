@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from elastirec import _checks
+from elastirec import _checks, _showing
 from elastirec._base import Recommender
-from elastirec._comparing import Finished, check_log, finish, median_length, named_models
+from elastirec._comparing import Finished, check_log, finish, named_models
 from elastirec._evaluation import CANDIDATES, Report, check_ks
 from elastirec._frames import Columns, make_frame, objects
+from elastirec._timing import median_length
 from elastirec.errors import DataError, FailedModelWarning, InterruptedWarning, warn
-from elastirec.metrics import check_names
+from elastirec.metrics import check_names, shown_metric
 from elastirec.significance import LEVEL, paired_bootstrap
 from elastirec.splits import Split
 
@@ -101,7 +101,7 @@ class Comparison:
             )
             if name in self.reports
         ]
-        return _plotting.draw(points, COSTS[cost], _shown_metric(metric), ax)
+        return _plotting.draw(points, COSTS[cost], shown_metric(metric), ax)
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return a head and the rows as text."""
@@ -131,30 +131,14 @@ class Comparison:
 
     def __str__(self) -> str:
         head, rows = self._cells()
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        left = {0} | ({len(head) - 1} if self.errors else set())
-        lines = (
-            "  ".join(
-                cell.ljust(width) if place in left else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in (head, *rows)
-        )
-        return "\n".join([self._title(), *lines])
+        left = [0, len(head) - 1] if self.errors else [0]
+        return _showing.as_text(self._title(), head, rows, left)
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        head, rows = self._cells()
-        top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-        body = "".join(
-            f"<tr><th>{html.escape(name)}</th>"
-            f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
-            for name, *cells in rows
-        )
-        caption = html.escape(self._title())
-        return f"<table><caption>{caption}</caption><tr>{top}</tr>{body}</table>"
+        return _showing.as_html(self._title(), *self._cells())
 
 
 def compare(
@@ -275,7 +259,7 @@ def _comparison(
         _columns={**columns, "error": objects(told)},
         _metrics=metrics,
         _library=split.train._names.library,
-        _length=median_length(split),
+        _length=median_length(split.test),
     )
 
 
@@ -311,8 +295,3 @@ def _told(problem: BaseException) -> str:
 
 def _cell(value: float, form: str) -> str:
     return "-" if math.isnan(value) else format(value, form)
-
-
-def _shown_metric(name: str) -> str:
-    metric, _, k = name.partition("@")
-    return f"{metric.upper() if metric in ('ndcg', 'mrr', 'map', 'hr') else metric}@{k}"

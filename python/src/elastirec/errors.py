@@ -73,6 +73,10 @@ class FeatureWarning(ElastirecWarning):
     """Some items of a log have no features."""
 
 
+class NarrowSizeWarning(ElastirecWarning):
+    """Sizes of a nested model are so close that layer norms lose much of what is between them."""
+
+
 class UnknownItemWarning(ElastirecWarning):
     """Ids that the model does not know were left out."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from elastirec._frames import read_columns
 from elastirec._ids import IdMap, number_ids, shown
 from elastirec._params import nearest
 from elastirec.errors import ConfigError, DataError, FeatureWarning, warn
+
+if TYPE_CHECKING:
+    from elastirec.interactions import Interactions
 
 
 class ItemFeatures:
@@ -102,6 +105,19 @@ class ItemFeatures:
             facts = feature.configuration
             parts.append(counts[facts["kind"]].format(name=name, **facts))
         return f"ItemFeatures({'; '.join(parts)})"
+
+    def missing(self, log: Interactions) -> NDArray[Any]:
+        """Return the ids of a log's items that have no row here, sorted.
+
+        Models count them as having no values and zero vectors.
+
+        Examples
+        --------
+        >>> features = ItemFeatures({"item": ["tea"]}, vectors={"text": [[1.0]]})
+        >>> features.missing(Interactions({"user": [1, 1], "item": ["tea", "milk"]})).tolist()
+        ['milk']
+        """
+        return log.items_[self._ids.index(log.items_) < 0]
 
     def check(self, items: IdMap) -> None:
         """Compare with the items of a log.

@@ -128,3 +128,9 @@ def check_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
         if name not in NAMES:
             raise ConfigError(f"metrics must be among {', '.join(NAMES)}; got {name!r}")
     return chosen
+
+
+def shown_metric(name: str) -> str:
+    """Return the name of a metric as pictures show it, such as "NDCG@10"."""
+    metric, _, k = name.partition("@")
+    return f"{metric.upper() if metric in ('ndcg', 'mrr', 'map', 'hr') else metric}@{k}"
