@@ -54,7 +54,7 @@ public struct FMRLRec: StreamingModel, NestedModel, FeatureModel {
 
   public let configuration: Configuration
   let itemEmbedding: Parameter?  // [items + 1, dim]; the last row is padding
-  let vectors: [VectorFeature]
+  public let features: [any ItemFeature]
   let projectionBias: Parameter?  // [dim]
   let blocks: [Block]
   private let servedTable = Computed()
@@ -65,7 +65,7 @@ public struct FMRLRec: StreamingModel, NestedModel, FeatureModel {
     var initializer = Initializer(seed: c.seed, deviation: c.initialStd)
     itemEmbedding = c.ids ? Parameter(shape: [c.items + 1, c.dim]) : nil
     if let itemEmbedding { initializer.normal(itemEmbedding) }
-    vectors = c.features.map { width in
+    features = c.features.map { width in
       VectorFeature(
         items: c.items, width: width, dim: c.dim, hasBias: false, using: &initializer)
     }
@@ -77,7 +77,7 @@ public struct FMRLRec: StreamingModel, NestedModel, FeatureModel {
   public var itemCount: Int { configuration.items }
   public var maximalLength: Int { configuration.maxLength }
   public var sizes: [Int]? { configuration.sizes }
-  public var features: [any ItemFeature] { vectors }
+  private var vectors: [VectorFeature] { features.compactMap { $0 as? VectorFeature } }
   public var beginItem: Int32? {
     configuration.firstItem ? Int32(configuration.items) : nil
   }
