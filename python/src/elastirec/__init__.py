@@ -20,6 +20,7 @@ from elastirec.errors import (
     LeakageWarning,
     MissingExtraError,
     ModelFileError,
+    NarrowSizeWarning,
     NotFittedError,
     SampledMetricWarning,
     TimeTieWarning,
@@ -30,10 +31,12 @@ from elastirec.errors import (
 )
 from elastirec.fdsa import FDSA
 from elastirec.features import ItemFeatures
+from elastirec.fmrlrec import FMRLRec
 from elastirec.gru4rec import GRU4Rec
 from elastirec.interactions import Interactions
 from elastirec.lrurec import LRURec
 from elastirec.mixer import MLPMixer
+from elastirec.nesting import Frontier, MemoryReport
 from elastirec.nextitnet import NextItNet, NextItNetPlus
 from elastirec.nfm import NFM
 from elastirec.popularity import Popularity
@@ -54,8 +57,10 @@ __all__ = [
     "DataError",
     "ElastirecError",
     "ElastirecWarning",
+    "FMRLRec",
     "FailedModelWarning",
     "FeatureWarning",
+    "Frontier",
     "GRU4Rec",
     "Holdout",
     "Interactions",
@@ -64,8 +69,10 @@ __all__ = [
     "LRURec",
     "LeakageWarning",
     "MLPMixer",
+    "MemoryReport",
     "MissingExtraError",
     "ModelFileError",
+    "NarrowSizeWarning",
     "NextItNet",
     "NextItNetPlus",
     "NotFittedError",

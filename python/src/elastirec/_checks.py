@@ -63,7 +63,7 @@ def widths(name: str, value: Any, high: int, apart: int = 4) -> list[int]:
     """Return one or more integers that increase, each ``apart`` or more above the one before."""
     found = integers(name, value, apart, high)
     if any(after - before < apart for before, after in pairwise(found)):
-        raise ConfigError(f"{name} must increase, each time by {apart} or more, got {value!r}")
+        raise ConfigError(f"{name} must be ascending, {apart} or more apart, got {value!r}")
     return found
 
 
@@ -73,7 +73,7 @@ def weights(name: str, value: Any) -> list[float]:
         raise ConfigError(f"{name} must be a list of one number or more, got {value!r}")
     found = [real(f"{name}[{place}]", each, "[0, inf)") for place, each in enumerate(value)]
     if not any(found):
-        raise ConfigError(f"{name} must have a number above 0, got {value!r}")
+        raise ConfigError(f"{name} must be numbers, not all of them 0, got {value!r}")
     return found
 
 

@@ -151,12 +151,7 @@ class Network:
     def slice(self, size: int, keep_features: bool) -> Network:
         """Return the network of a trained size, with the first of these weights.
 
-        Parameters
-        ----------
-        size : int
-        keep_features : bool
-            Whether the items keep their features. Otherwise what the network makes of them becomes
-            embeddings, and the features are not needed any more.
+        Its items keep their features, or what the network makes of these becomes embeddings.
         """
         with complaints_as(ConfigError):
             handle = native.model_slice(self.handle, size, keep_features)
@@ -166,8 +161,8 @@ class Network:
         if not configuration.get("features"):
             configuration.pop("features", None)
         network = Network(configuration, handle)
-        network.set_fallback(self.fallback)
-        network.features = self.features if keep_features else ()
+        # The native model has both already.
+        network.fallback, network.features = self.fallback, self.features if keep_features else ()
         return network
 
     @property

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from elastirec._rows import Int32
+
+if TYPE_CHECKING:
+    from elastirec._network import Network
+
+_DIGITS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,3 +42,15 @@ class Origin:
         if self.items is not None:
             items = self.items if later.items is None else later.items[self.items]
         return Origin(self.weights, self.size, self.places[later.places], items)
+
+
+def origins_of(small: Network, size: int, whole: Network, fingerprint: str) -> tuple[Origin, ...]:
+    """Return the origins of the network of a trained size, which was cut out of a whole one."""
+    numbers, kept = whole.stream_size(), small.stream_size()
+    if numbers is None or kept is None:
+        return ()
+    # Streams that hold their own places tell which of them stay; a float is exact for half a place.
+    halves = np.array(np.divmod(np.arange(numbers), _DIGITS), dtype=np.float32)
+    high, low = whole.slice_streams(halves, size, kept).astype(np.int32)
+    last = Origin(fingerprint, numbers, high * _DIGITS + low)
+    return (last, *(origin.through(last) for origin in whole.origins))

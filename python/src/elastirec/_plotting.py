@@ -1,4 +1,4 @@
-"""The picture of a comparison: quality over cost."""
+"""The picture of models: quality over cost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class Point(NamedTuple):
     quality: float
 
 
-def draw(points: Sequence[Point], cost: str, quality: str, ax: Any = None) -> Any:
+def draw(
+    points: Sequence[Point], cost: str, quality: str, ax: Any = None, joined: bool = False
+) -> Any:
     """Draw models as labelled points, those without a cost as dashed lines.
 
     Parameters
@@ -38,6 +40,8 @@ def draw(points: Sequence[Point], cost: str, quality: str, ax: Any = None) -> An
         What the axes are called.
     ax : matplotlib Axes, default=None
         Where to draw; None for a new figure.
+    joined : bool, default=False
+        Whether a line goes from point to point.
 
     Returns
     -------
@@ -56,6 +60,8 @@ def draw(points: Sequence[Point], cost: str, quality: str, ax: Any = None) -> An
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     placed = [point for point in points if point.cost > 0]
+    if joined:
+        ax.plot(*zip(*((p.cost, p.quality) for p in placed), strict=True), "-", color="0.7")
     for point in placed:
         ax.plot(point.cost, point.quality, "o", markersize=7)
     for point in points:

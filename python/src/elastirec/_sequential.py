@@ -12,6 +12,7 @@ from elastirec._checks import flag, multiple
 from elastirec._evaluation import check_holdout
 from elastirec._features import Feature, check_vocabularies
 from elastirec._kinds import (
+    AnyNames,
     Count,
     Epochs,
     Epsilon,
@@ -79,6 +80,8 @@ default="softmax"
     epsilon : float, default=1e-8
         Added to the root of the mean squared gradient.
     weight_decay : float, default=0.0
+    undecayed : sequence of str, default=()
+        Parameters whose names contain one of these do not decay.
     gradient_clip : float, default=0.0
         Largest norm of all gradients together, 0 for any.
     schedule : {"constant", "linear", "cosine"}, default="constant"
@@ -113,6 +116,7 @@ default="softmax"
     beta2: Share = 0.999
     epsilon: Epsilon = 1e-8
     weight_decay: NotNegative = 0.0
+    undecayed: AnyNames = ()
     gradient_clip: NotNegative = 0.0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: Count = 0
@@ -187,7 +191,8 @@ default="softmax"
     def _options(self) -> dict[str, Any]:
         """Return the checked parameters that the native trainer takes."""
         training = SequentialRecommender._parameters.keys() | self._extra_options
-        return self._checked(training - _OF_FIT)
+        checked = self._checked(training - _OF_FIT)
+        return {name: value for name, value in checked.items() if value is not None}
 
     def _counts(self, log: Interactions) -> dict[str, int]:
         """Return how many of what the network has vectors of."""

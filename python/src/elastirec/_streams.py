@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from elastirec._ids import IdMap
 from elastirec._network import Fitted, Float32
+from elastirec._origins import Origin
 from elastirec._rows import Int32, Rows, keys, offsets_of
 from elastirec.errors import ConfigError, DataError
 
@@ -68,6 +69,29 @@ def check(stream: Any, size: int, fingerprint: str) -> StreamState:
     if stream.values.ndim != 2 or stream.values.shape[1] != size:
         raise DataError(f"state must hold values of shape (n, {size}), got {stream.values.shape}")
     return stream
+
+
+def adopt(stream: Any, origins: Sequence[Origin], size: int, fingerprint: str) -> StreamState:
+    """Return a state of one of the origins as one of the model with this fingerprint.
+
+    Raises
+    ------
+    DataError
+        If it is no state, or one of another model.
+    """
+    if not isinstance(stream, StreamState) or stream.model == fingerprint:
+        return check(stream, size, fingerprint)
+    origin = next((one for one in origins if one.weights == stream.model), None)
+    if origin is None:
+        raise DataError(
+            f"state belongs to a model with the weights {stream.model}, of which this one was not"
+            " made; start again and update with the history"
+        )
+    stream = check(stream, origin.size, origin.weights)
+    seen = stream._seen
+    if seen is not None and origin.items is not None:
+        seen = origin.items[seen[0]], seen[1]
+    return StreamState(np.ascontiguousarray(stream.values[:, origin.places]), fingerprint, seen)
 
 
 def update(state: Fitted, stream: StreamState, items: Any, threads: int) -> StreamState:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from elastirec._kinds import Deviation, Epsilon, Positive, Share, Size
-from elastirec._sequential import CausalRecommender
+from elastirec._kinds import Deviation, Epsilon, Positive, Share, Size, Widths
+from elastirec._nested import NestedRecommender
+from elastirec._nested_memory import Maps
 
 
-class LRURec(CausalRecommender):
+class LRURec(NestedRecommender):
     """Scores the next item of a history with linear recurrent units.
 
     Trains as fast as attention, and reads a history item by item, so that a stream of a person's
@@ -38,6 +39,9 @@ class LRURec(CausalRecommender):
         The largest angle by which an item turns a state, at first.
     initial_std : float, default=0.02
         Standard deviation of the first weights, cut off at twice as much.
+    nested_sizes : sequence of int or None, default=None
+        Widths of models to train inside this one, ascending; the last is ``dim``, of which
+        ``state_dim`` and ``inner_dim`` are then multiples. None for this one alone.
 
     References
     ----------
@@ -66,17 +70,27 @@ class LRURec(CausalRecommender):
     ring_max: Share = 0.99
     max_phase: Positive = 6.283185307179586
     initial_std: Deviation = 0.02
+    nested_sizes: Widths | None = None
 
     optimizer = "adamw"
     weight_decay = 0.01
+    undecayed = ("bias", "norm")
     gradient_clip = 5.0
 
     @classmethod
+    def _maps(cls, configuration: Mapping[str, Any]) -> Maps:
+        state, inner = (
+            configuration[name] // configuration["dim"] for name in ("state_dim", "inner_dim")
+        )
+        planes = [(state, 1), (1, state), (inner, 1), (1, inner)]
+        return Maps(configuration["blocks"], planes, 3 * state)
+
+    @classmethod
     def _outline(cls, configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-        dim = configuration["dim"]
         last = f"blocks.{configuration['blocks'] - 1}"
+        expand, states = f"{last}.feed_forward.expand", 2 * configuration["state_dim"]
         return {
-            "item_embedding": (configuration["items"], dim),
-            f"{last}.recurrence.input.weight": (2 * configuration["state_dim"], dim),
-            f"{last}.feed_forward.expand.weight": (configuration["inner_dim"], dim),
+            "item_embedding": (configuration["items"], configuration["dim"]),
+            **cls._outline_of_map(configuration, f"{last}.recurrence.input", states),
+            **cls._outline_of_map(configuration, expand, configuration["inner_dim"]),
         }

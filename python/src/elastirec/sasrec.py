@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from elastirec._attention import STREAMS_NOT_BECAUSE, Attention
-from elastirec._kinds import Deviation, Epsilon, Share, Size
-from elastirec._sequential import CausalRecommender
+from elastirec._checks import multiple
+from elastirec._kinds import Deviation, Epsilon, Share, Size, Widths
+from elastirec._nested import NestedRecommender
+from elastirec._nested_memory import Maps
+from elastirec.errors import ConfigError
 
 
-class SASRec(CausalRecommender):
+class SASRec(NestedRecommender):
     """Scores the next item of a history with causal self-attention.
 
     All positions of a history train at once, each to predict the item that follows.
@@ -46,6 +49,10 @@ class SASRec(CausalRecommender):
         Whether scores use the item embeddings rather than a table of their own.
     initial_std : float, default=0.02
         Standard deviation of the first weights.
+    nested_sizes : sequence of int or None, default=None
+        Widths of models to train inside this one, ascending, each some heads wide; the last is
+        ``dim``, of which ``inner_dim`` is then a multiple. Not with ``scale_embedding``. None for
+        this one alone.
 
     References
     ----------
@@ -81,14 +88,31 @@ class SASRec(CausalRecommender):
     scale_embedding: bool = False
     tied: bool = True
     initial_std: Deviation = 0.02
+    nested_sizes: Widths | None = None
+
+    def _expect_fitting(self, configuration: Mapping[str, Any]) -> None:
+        super()._expect_fitting(configuration)
+        sizes = configuration["nested_sizes"]
+        if sizes is None:
+            return
+        if configuration["scale_embedding"]:
+            raise ConfigError("scale_embedding must be False with nested_sizes, got True")
+        head = configuration["dim"] // configuration["heads"]
+        for size in sizes:
+            multiple("nested_sizes", size, "dim / heads", head)
+
+    @classmethod
+    def _maps(cls, configuration: Mapping[str, Any]) -> Maps:
+        inner = configuration["inner_dim"] // configuration["dim"]
+        return Maps(configuration["blocks"], [(3, 1), (1, 1), (inner, 1), (1, inner)])
 
     @classmethod
     def _outline(cls, configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-        items, dim, inner = (configuration[name] for name in ("items", "dim", "inner_dim"))
+        items, dim = configuration["items"], configuration["dim"]
         padding = configuration.get("attention") == "linear_official"
-        last = f"blocks.{configuration['blocks'] - 1}.feed_forward.expand.weight"
+        last = f"blocks.{configuration['blocks'] - 1}.feed_forward.expand"
         return {
             "item_embedding": (items + padding, dim),
             "position_embedding": (configuration["max_length"], dim),
-            last: (inner, dim),
+            **cls._outline_of_map(configuration, last, configuration["inner_dim"]),
         }
