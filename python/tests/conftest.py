@@ -36,6 +36,14 @@ SIZES: dict[type[Recommender], dict[str, Any]] = {
     er.NFM: {"dim": 16, "hidden": (16, 8), "max_length": 12, "learning_rate": 1e-2},
     er.LRURec: {**SMALL, "state_dim": 16},
     er.SASRecPlus: {"dim": 16, "blocks": 2, "max_length": 12, "learning_rate": 1e-2},
+    er.FMRLRec: {
+        "sizes": (8, 16),
+        "ids": True,
+        "blocks": 1,
+        "max_length": 12,
+        "learning_rate": 1e-2,
+        "warmup_steps": 0,
+    },
 }
 MODELS = list(SIZES)
 TRAINED = MODELS[1:]

@@ -242,8 +242,8 @@ def test_no_model_sets_memory_aside_for_sizes_that_its_weights_do_not_have(any_m
     configuration = any_model._fitted.network.configuration
     sizes = {name: value for name, value in configuration.items() if type(value) is int}
     free = {"seed", "heads"}
-    if type(any_model) in {er.LRURec, er.GRU4Rec, er.NextItNet, er.NextItNetPlus, er.Caser, er.NFM}:
-        free.add("max_length")  # which none of their weights knows
+    if "position_embedding" not in any_model.parameters():
+        free.add("max_length")  # which none of the weights knows
     forged = {name: value * factor for name, value in sizes.items() if name not in free}
     forged |= {name: value * 2 for name, value in configuration.items() if type(value) is list}
     if "hidden" in configuration:

@@ -25,6 +25,7 @@ LEARN = {
         "hidden_dropout": 0.0,
         "max_length": 3,
     },
+    er.FMRLRec: {"batch_size": 32, "dropout": 0.1},
 }
 
 
@@ -35,7 +36,10 @@ def described(network: Network) -> dict[str, object]:
 
 def features(kind: type[SequentialRecommender]) -> dict[str, object]:
     """What the library must know of features besides the parameters."""
-    some = [{"kind": "categories", "values": 2}, {"kind": "vectors", "width": 3}]
+    vectors = {"kind": "vectors", "width": 3}
+    if kind is er.FMRLRec:
+        return {"features": [vectors]}
+    some = [{"kind": "categories", "values": 2}, vectors]
     return {"features": some} if issubclass(kind, FeaturedRecommender) else {}
 
 

@@ -20,6 +20,7 @@ STREAMING: dict[type[Recommender], dict[str, Any]] = {
     er.FDSA: {"attention": "linear_causal"},
     er.LRURec: {},
     er.GRU4Rec: {},
+    er.FMRLRec: {},
 }
 
 

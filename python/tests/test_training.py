@@ -157,6 +157,20 @@ def test_every_option_trains(split, options):
     assert np.isfinite(model.scores([[1, 2], []])).all()
 
 
+def test_parameters_may_be_kept_from_decay(split):
+    options = {**SMALL, "epochs": 2, "optimizer": "adamw"}
+    plain, none, biases = (
+        er.SASRec(**options, **more).fit(split.train, progress=False)
+        for more in (
+            {},
+            {"weight_decay": 0.5, "undecayed": ("weight", "bias", "embedding")},
+            {"weight_decay": 0.5, "undecayed": ["bias"]},
+        )
+    )
+    assert same_parameters(plain, none)
+    assert not same_parameters(plain, biases)
+
+
 @pytest.mark.parametrize("attention", ["linear", "linear_official"])
 def test_attention_that_looks_ahead_cannot_train_on_all_positions(split, attention):
     with pytest.raises(er.ConfigError, match='samples "positions" need a causal model'):

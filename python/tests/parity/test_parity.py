@@ -26,6 +26,7 @@ CASES = {
     if path.stem != "ops"
     for case in json.loads(path.read_text())["cases"]
 }
+NESTED = [name for name, case in CASES.items() if "size_scores" in case]
 TRACED = [name for name, case in CASES.items() if "trace" in case]
 # A model of each name in the library; NextItNetPlus has that of NextItNet.
 KINDS = {
@@ -110,6 +111,15 @@ def test_the_outline_of_a_file_is_right(reference):
 def test_scores_agree(reference):
     expected = array(reference.case["scores"])
     assert_close(reference.network.score(reference.histories, 1), expected, tolerance.SCORES)
+
+
+@pytest.mark.parametrize("keep_features", [False, True])
+@pytest.mark.parametrize("reference", NESTED, indirect=True)
+def test_scores_of_each_size_agree(reference, keep_features):
+    for size, expected in reference.case["size_scores"].items():
+        small = reference.network.slice(int(size), keep_features)
+        scores = small.score(reference.histories, 1)
+        assert_close(scores, array(expected), tolerance.SCORES)
 
 
 @every_trace

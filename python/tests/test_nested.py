@@ -1,0 +1,643 @@
+"""Nested models: one training, models of several sizes."""
+
+from __future__ import annotations
+
+import pickle
+from copy import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import tolerance
+from conftest import SIZES, SMALL
+from test_files import rewritten
+
+import elastirec as er
+from elastirec import _files
+from elastirec._nested import NestedRecommender
+from elastirec._nested_memory import Maps, count
+from elastirec._timing import as_duration, duration
+
+SHAPES = (8, 16, 32)
+NESTED: dict[str, tuple[type[NestedRecommender], dict[str, Any]]] = {
+    "fmrlrec": (er.FMRLRec, {**SIZES[er.FMRLRec], "sizes": SHAPES, "blocks": 2}),
+    "features": (
+        er.FMRLRec,
+        {**SIZES[er.FMRLRec], "sizes": SHAPES, "ids": None, "state_factor": 2},
+    ),
+    "lrurec": (er.LRURec, {**SMALL, "dim": 32, "state_dim": 64, "nested_sizes": SHAPES}),
+    "sasrec": (er.SASRec, {**SMALL, "dim": 32, "heads": 4, "nested_sizes": SHAPES}),
+    "linear": (
+        er.SASRec,
+        {
+            **SMALL,
+            "dim": 32,
+            "heads": 4,
+            "nested_sizes": SHAPES,
+            "attention": "linear_causal",
+            "tied": False,
+            "norm": "post",
+        },
+    ),
+}
+
+
+def fitted(name: str, split: er.Split, **options: Any) -> Any:
+    kind, given = NESTED[name]
+    return kind(**{**given, "epochs": 3, **options}).fit(split.train, progress=False)
+
+
+@pytest.fixture(scope="module", params=NESTED)
+def nested(request: pytest.FixtureRequest, split: er.Split) -> Any:
+    """Every kind of nested model, fitted."""
+    return fitted(request.param, split)
+
+
+@pytest.fixture(scope="module")
+def model(split: er.Split) -> er.FMRLRec:
+    """A model of features alone."""
+    return fitted("features", split, epochs=10)
+
+
+def new_items(ids: list[Any], width: int = 4, name: str = "text") -> er.ItemFeatures:
+    vectors = np.random.default_rng(1).normal(size=(len(ids), width))
+    return er.ItemFeatures({"item": ids}, vectors={name: vectors})
+
+
+class TestSizes:
+    def test_they_are_those_that_were_asked_for(self, nested):
+        assert nested.sizes_ == SHAPES
+        assert not hasattr(type(nested)(), "sizes_")  # before fit
+
+    def test_all_are_ranked_as_their_own_models_rank(self, nested, split):
+        reports = nested.evaluate(split.test, (1, 5), sizes="all", per_user=True)
+        assert list(reports) == list(SHAPES)
+        for size, report in reports.items():
+            alone = nested.at(size=size).evaluate(split.test, (1, 5), per_user=True)
+            np.testing.assert_array_equal(report.ranks, alone.ranks)
+            np.testing.assert_array_equal(report.users, alone.users)
+            assert dict(report) == dict(alone)
+        assert dict(reports[32]) == dict(nested.evaluate(split.test, (1, 5)))
+
+    def test_some_may_be_named(self, nested, split):
+        reports = nested.evaluate(split.test, 5, sizes=[32, 8, 8], metrics="ndcg")
+        assert list(reports) == [8, 32]
+        assert list(reports[8]) == ["ndcg@5"]
+
+    @pytest.mark.filterwarnings("ignore::elastirec.SampledMetricWarning")
+    def test_sampled_candidates_are_the_same_for_all(self, nested, split):
+        options = {"candidates": "uniform100", "random_state": 3}
+        reports = nested.evaluate(split.test, 5, sizes=[8, 16], **options)
+        alone = nested.at(size=8).evaluate(split.test, 5, **options)
+        assert dict(reports[8]) == dict(alone)
+
+    def test_a_size_without_weight_learns_nothing_of_its_own(self, split):
+        options = {"size_weights": (1, 0, 0), "weight_decay": 0.0}
+        one, two = (
+            fitted("lrurec", split, **options, epochs=epochs).parameters() for epochs in (1, 3)
+        )
+        level = "blocks.0.recurrence.input.levels.{}.weight"
+        assert not np.array_equal(one[level.format(0)], two[level.format(0)])
+        np.testing.assert_array_equal(one[level.format(2)], two[level.format(2)])
+
+    @pytest.mark.parametrize("loss", ["bce", "sampled_softmax", "bpr_max", "softmax"])
+    def test_all_losses_train(self, split, loss):
+        losses = [
+            row["loss"]
+            for row in fitted("sasrec", split, loss=loss, negatives=8, epochs=6).history_
+        ]
+        assert losses[-1] < losses[0]
+
+
+class TestAt:
+    def test_the_small_model_is_a_whole_one(self, nested, split, tmp_path):
+        small = nested.at(size=16)
+        assert type(small) is type(nested)
+        assert small.sizes_ == (8, 16)
+        assert small.items_.tolist() == nested.items_.tolist()
+        assert small.history_ == nested.history_
+        assert small.history_ is not nested.history_
+        assert small.cost(5).parameters < nested.cost(5).parameters
+        assert small.cost(5).macs < nested.cost(5).macs
+        users = nested.users_[:5].tolist()
+        expected = small.recommend(users, output="arrays")
+        small.save(tmp_path / "small")
+        for again in (er.load(tmp_path / "small"), pickle.loads(pickle.dumps(small)), copy(small)):
+            assert again.get_params() == small.get_params()
+            for one, two in zip(again.recommend(users, output="arrays"), expected, strict=True):
+                np.testing.assert_array_equal(one, two)
+
+    def test_its_parameters_make_such_a_model(self, nested, split):
+        small = nested.at(size=16)
+        again = type(small)(**small.get_params()).fit(split.train, progress=False)
+        shapes = {name: w.shape for name, w in small.parameters().items()}
+        assert {name: w.shape for name, w in again.parameters().items()} == shapes
+        assert again._fitted.network.configuration == small._fitted.network.configuration
+
+    def test_training_goes_on_from_it(self, nested, split):
+        small = nested.at(size=8).set_params(warm_start=True, epochs=1)
+        before = small.parameters()
+        small.fit(split.train, progress=False)
+        assert len(small.history_) == 4
+        assert any(not np.array_equal(before[name], w) for name, w in small.parameters().items())
+
+    def test_widths_follow(self, split):
+        small = fitted("lrurec", split).at(size=8)
+        assert (small.dim, small.state_dim, small.inner_dim) == (8, 16, 8)
+        assert small.nested_sizes == (8,)
+        small = fitted("sasrec", split).at(size=16)
+        assert (small.dim, small.heads, small.inner_dim) == (16, 2, 16)
+        small = fitted("fmrlrec", split, size_weights=[0, 0.0, 1]).at(size=16)
+        assert (small.sizes, small.size_weights) == ((8, 16), None)
+        small = fitted("fmrlrec", split, size_weights=[3, 2, 1]).at(size=16)
+        assert small.size_weights == (3, 2)
+
+    def test_a_small_model_can_be_cut_again(self, nested):
+        histories = [[1, 2], [3]]
+        twice = nested.at(size=16).at(size=8)
+        np.testing.assert_array_equal(twice.scores(histories), nested.at(size=8).scores(histories))
+
+    def test_it_does_not_follow_the_large_one(self, nested):
+        twin = copy(nested)
+        small = twin.at(size=8)
+        before = small.scores([[1, 2]])
+        twin.set_parameters({name: w * 2 for name, w in twin.parameters().items()})
+        np.testing.assert_array_equal(small.scores([[1, 2]]), before)
+
+    def test_budgets_take_the_largest_that_fits(self, nested):
+        costs = {size: nested.at(size=size).cost(1) for size in SHAPES}
+        assert nested.at(max_parameters=costs[16].parameters).sizes_ == (8, 16)
+        assert nested.at(max_parameters=costs[16].parameters - 1).sizes_ == (8,)
+        assert nested.at(max_bytes=costs[32].bytes).sizes_ == SHAPES
+        both = nested.at(max_bytes=costs[32].bytes, max_parameters=costs[8].parameters)
+        assert both.sizes_ == (8,)
+
+    def test_none_fits(self, nested):
+        parameters = nested.at(size=8).cost(1).parameters
+        problem = (
+            f"the smallest, 8, takes {parameters:,} parameters, where max_parameters allows 10"
+        )
+        with pytest.raises(er.ConfigError, match=problem):
+            nested.at(max_parameters=10)
+        with pytest.raises(
+            er.ConfigError, match=r"8, takes .* [um]s, where max_latency allows 1 us"
+        ):
+            nested.at(max_latency="1us")
+
+    def test_latency_is_measured(self, nested, monkeypatch):
+        times = {8: 1e-4, 16: 2e-4, 32: 3e-4}
+        monkeypatch.setattr(
+            "elastirec._budgets.request_seconds", lambda model, rows: times[model.sizes_[-1]]
+        )
+        assert nested.at(max_latency="250us").sizes_ == (8, 16)
+        assert nested.at(max_latency=3e-4).sizes_ == SHAPES
+
+    def test_there_is_time_enough_for_the_largest(self, nested):
+        assert nested.at(max_latency="10s").sizes_ == SHAPES
+
+    @pytest.mark.parametrize(
+        ("arguments", "problem"),
+        [
+            ({}, "give either a size, or limits: some of max_parameters, max_bytes, max_latency"),
+            ({"size": 8, "max_bytes": 10**9}, "give either a size, or limits"),
+            ({"size": 48}, "size must be among those trained, 8, 16, 32; got 48"),
+            ({"size": 8.5}, r"size\[0\] must be an integer"),
+            ({"max_parameters": 0}, "max_parameters must be an integer of at least 1, got 0"),
+            ({"max_bytes": 1.5}, "max_bytes must be an integer"),
+            ({"max_latency": 0}, r"max_latency must be a number in \(0, inf\), got 0"),
+            ({"max_latency": "fast"}, 'max_latency must be seconds, or text such as "200us"'),
+            ({"size": 8, "keep_features": 1}, "keep_features must be True or False"),
+        ],
+        ids=str,
+    )
+    def test_odd_arguments_are_refused(self, nested, arguments, problem):
+        with pytest.raises(er.ConfigError, match=problem):
+            nested.at(**arguments)
+
+
+class TestNotNested:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda model, split: model.at(size=16),
+            lambda model, split: model.evaluate(split.test, sizes="all"),
+            lambda model, split: model.frontier(split.test),
+            lambda model, split: model.memory_report(),
+        ],
+    )
+    def test_it_says_what_to_pass(self, sasrec, split, call):
+        problem = r"this SASRec is not nested; fit it with nested_sizes=\(16, 32, 64\)"
+        with pytest.raises(er.UnsupportedError, match=problem):
+            call(sasrec, split)
+
+    def test_it_has_no_sizes(self, sasrec):
+        assert sasrec.sizes_ == ()
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("kind", "options", "problem"),
+        [
+            (er.LRURec, {"nested_sizes": (8, 16)}, "nested_sizes must end in dim=32, got 16"),
+            (er.LRURec, {"state_dim": 48}, "state_dim must be a multiple of dim=32, got 48"),
+            (er.LRURec, {"inner_dim": 40}, "inner_dim must be a multiple of dim=32, got 40"),
+            (er.LRURec, {"nested_sizes": (2, 32)}, r"nested_sizes\[0\] must be .* 4 to \d+, got 2"),
+            (er.LRURec, {"nested_sizes": (8, 11, 32)}, "must be ascending, 4 or more apart"),
+            (er.LRURec, {"size_weights": (1, 1)}, "a weight for each of 3 nested_sizes, got 2"),
+            (er.LRURec, {"size_weights": (1, -1, 1)}, r"size_weights\[1\] must be .* got -1"),
+            (
+                er.LRURec,
+                {"nested_sizes": None, "size_weights": [1]},
+                "size_weights must be None without nested_sizes",
+            ),
+            (er.SASRec, {"heads": 2}, r"nested_sizes must be a multiple of dim / heads=16, got 8"),
+            (er.SASRec, {"scale_embedding": True}, "scale_embedding must be False with nested"),
+            (er.FMRLRec, {"sizes": ()}, "sizes must be a list of one integer or more"),
+            (er.FMRLRec, {"sizes": (16, 8)}, "sizes must be ascending, 4 or more apart"),
+            (er.FMRLRec, {"size_weights": [1] * 9}, "a weight for each of 3 sizes, got 9"),
+            (er.FMRLRec, {"features": "text"}, "features must be a list of distinct names"),
+            (
+                er.FMRLRec,
+                {"features": (), "ids": False},
+                "ids must be True or None where no features are read, got False",
+            ),
+            (er.FMRLRec, {"features": ["tags"]}, "must be vectors, 'text'; 'tags' is categorical"),
+            (er.FMRLRec, {"features": ["txt"]}, "must be some of .* did you mean 'text'"),
+        ],
+        ids=str,
+    )
+    def test_what_does_not_go_together_is_named(self, split, kind, options, problem):
+        given = next(given for other, given in NESTED.values() if other is kind)
+        with pytest.raises(er.ConfigError, match=problem):
+            kind(**{**given, **options}).fit(split.train, progress=False)
+
+    def test_narrow_sizes_warn(self, split):
+        with pytest.warns(er.NarrowSizeWarning, match="sizes has 12 less than 8 above the size"):
+            fitted("fmrlrec", split, sizes=(8, 12, 24), epochs=1)
+
+
+class TestStreams:
+    @pytest.fixture(params=["fmrlrec", "lrurec", "linear"])
+    def streaming(self, request, split):
+        return fitted(request.param, split)
+
+    def test_states_of_the_large_model_become_those_of_the_small_one(self, streaming):
+        people = [[1, 2, 3], [4], []]
+        large = streaming.update(streaming.start(3), people)
+        before = large.values.copy()
+        for size in SHAPES:
+            small = streaming.at(size=size)
+            adopted = small.adopt(large)
+            expected = small.update(small.start(3), people)
+            np.testing.assert_allclose(
+                adopted.values, expected.values, rtol=tolerance.STREAM, atol=tolerance.STREAM
+            )
+            assert adopted.model == expected.model
+            for one, two in zip(
+                small.recommend(state=small.update(adopted, [5, 6, 7]), output="arrays"),
+                small.recommend(histories=[[1, 2, 3, 5], [4, 6], [7]], output="arrays"),
+                strict=True,
+            ):
+                np.testing.assert_allclose(one, two, rtol=tolerance.STREAM, atol=tolerance.STREAM)
+        np.testing.assert_array_equal(large.values, before)
+
+    def test_over_two_steps_and_a_file(self, streaming, tmp_path):
+        large = streaming.update(streaming.start(), 3)
+        middle = streaming.at(size=16)
+        small = middle.at(size=8)
+        small.save(tmp_path / "small")
+        again = er.load(tmp_path / "small")
+        expected = streaming.at(size=8).adopt(large).values
+        for state in (large, middle.adopt(large)):
+            for model in (small, again):
+                np.testing.assert_array_equal(model.adopt(state).values, expected)
+
+    def test_its_own_state_comes_back(self, streaming):
+        small = streaming.at(size=8)
+        state = small.start()
+        assert small.adopt(state) is state
+
+    def test_states_of_others_are_refused(self, streaming):
+        small = streaming.at(size=8)
+        large = streaming.update(streaming.start(), 3)
+        with pytest.raises(er.DataError, match="not to this one"):
+            small.recommend(state=large)
+        changed = copy(small)
+        changed.set_parameters({"item_embedding": small.parameters()["item_embedding"] * 2})
+        for model, state in ((streaming, small.start()), (changed, large)):
+            with pytest.raises(er.DataError, match=f"weights {state.model}, of which this one was"):
+                model.adopt(state)
+        with pytest.raises(er.DataError, match="got list"):
+            small.adopt([1, 2])
+        odd = er.StreamState(large.values[:, :3], large.model, None)
+        with pytest.raises(er.DataError, match=r"shape \(n, \d+\), got \(1, 3\)"):
+            small.adopt(odd)
+
+    def test_models_that_cannot_stream_say_why(self, split):
+        small = fitted("sasrec", split).at(size=8)
+        with pytest.raises(er.UnsupportedError, match="SASRec cannot stream"):
+            small.adopt(er.StreamState(np.zeros((1, 4), np.float32), "weights", None))
+
+    @pytest.mark.parametrize(
+        ("header", "tensors"),
+        [
+            ({"origins": [{"weights": 3, "size": 160}]}, {}),
+            ({"origins": [{"weights": "w", "size": 3}]}, {}),
+            ({"origins": [{"weights": "w"}]}, {}),
+            ({"origins": [{"weights": "w", "size": 160}] * 2}, {}),
+            ({"origins": 7}, {}),
+            ({}, {"elastirec.origins.0.places": np.zeros(3, np.int32)}),
+            ({}, {"elastirec.origins.0.places": np.full(40, -1, np.int32)}),
+            ({}, {"elastirec.origins.0.places": None}),
+            ({}, {"elastirec.origins.0.items": np.array([30], np.int32)}),
+        ],
+        ids=str,
+    )
+    def test_forged_origins_are_refused(self, split, header, tensors):
+        good = _files.to_bytes(fitted("fmrlrec", split, epochs=1).at(size=8))
+        _files.from_bytes(rewritten(good, {}, {}))
+        with pytest.raises(er.ModelFileError):
+            _files.from_bytes(rewritten(good, header, tensors))
+
+
+@pytest.fixture(scope="module")
+def found(nested: Any, split: er.Split) -> er.Frontier:
+    return nested.frontier(split.test, k=(5, 10))
+
+
+class TestFrontier:
+    def test_the_frame_says_what_each_size_says_alone(self, found, nested, split):
+        frame = found.frame
+        metrics = ["recall@5", "ndcg@5", "mrr@5", "recall@10", "ndcg@10", "mrr@10"]
+        costs = ["parameters", "macs", "bytes", "latency"]
+        assert list(frame.columns) == ["size", *metrics, *costs]
+        assert frame["size"].tolist() == list(SHAPES)
+        for row, size in enumerate(SHAPES):
+            small = nested.at(size=size)
+            report = small.evaluate(split.test, (5, 10))
+            assert [frame[name][row] for name in metrics] == [report[name] for name in metrics]
+            cost = small.cost(found._length)
+            assert [frame[name][row] for name in costs[:3]] == list(cost.values())
+        assert (frame["latency"] > 1e-6).all()
+        assert found.reports.keys() == set(SHAPES)
+
+    def test_as_text_and_html(self, found):
+        title, head, *rows = repr(found).splitlines()
+        assert title.startswith("120 people, ranked among all items; MACs of")
+        assert head.split()[:2] == ["size", "recall@5"]
+        assert [row.split()[0] for row in rows] == ["8", "16", "32"]
+        assert rows[0].split()[-1] in {"us", "ms"}
+        assert found._repr_html_().count("<tr>") == 4
+
+    def test_some_sizes_and_other_arguments(self, nested, split):
+        found = nested.frontier(split.test, sizes=[16], metrics="hr", exclude_seen=False)
+        alone = nested.at(size=16).evaluate(split.test, 10, metrics="hr", exclude_seen=False)
+        assert found.frame["hr@10"].tolist() == list(alone.values())
+
+    @pytest.mark.parametrize("cost", ["latency", "macs", "parameters", "bytes"])
+    def test_the_picture_joins_the_points(self, found, cost):
+        pytest.importorskip("matplotlib").use("Agg")
+        from matplotlib import pyplot as plt
+
+        ax = found.plot(cost=cost, metric="ndcg@5")
+        frame = found.frame
+        points = list(zip(frame[cost], frame["ndcg@5"], strict=True))
+        line = next(line for line in ax.lines if len(line.get_xdata()) > 1)
+        assert list(zip(line.get_xdata(), line.get_ydata(), strict=True)) == points
+        assert {text.get_text() for text in ax.texts} == {"8", "16", "32"}
+        assert ax.get_ylabel() == "NDCG@5"
+        assert found.plot(ax=ax, metric="ndcg@10") is ax
+        plt.close(ax.figure)
+
+    @pytest.mark.parametrize("arguments", [{"cost": "watts"}, {"metric": "auc@5"}], ids=str)
+    def test_odd_axes_are_refused(self, found, arguments):
+        with pytest.raises(er.ConfigError, match="must be one of"):
+            found.plot(**arguments)
+
+
+class TestMemory:
+    def test_the_savings_of_the_paper(self):
+        """Section 6.3: 0, 25.16, 31.39, 32.90, 33.25 % for the sizes 128 to 2048."""
+        report = er.FMRLRec(sizes=(128, 256, 512, 1024, 2048)).memory_report()
+        savings = np.round(100 * np.asarray(report.frame["saving"]), 2)
+        assert savings.tolist() == [0, 25.16, 31.39, 32.90, 33.25]
+
+    def test_the_examples_of_the_paper(self):
+        """Section 4: four maps of twice the width at 512, 32 histories of 50 items."""
+        sizes = [2**power for power in range(1, 10)]
+        columns = {name: values[-1] for name, values in count(
+            Maps(1, [(2, 1)] * 4), sizes, 32 * 50
+        ).items()}  # fmt: skip
+        weights = columns["independent"] - columns["dense"]
+        assert weights == pytest.approx(4 / 3 * 512 * 1024, rel=0.01)
+        activations = columns["activations_paper"] - columns["activations"]
+        assert activations == pytest.approx(4 / 3 * 32 * 50 * 1024, rel=0.01)
+        fixed = columns["activations_independent"] / columns["activations"]
+        assert fixed == pytest.approx(2, rel=0.01)
+
+    def test_by_hand(self):
+        columns = count(Maps(3, [(2, 1), (1, 1)], vectors=5), [4, 12], tokens=7)
+        expected = {
+            "size": [4, 12],
+            "dense": [3 * (3 * 16 + 8 * 4), 3 * (3 * 144 + 8 * 12)],
+            "nested": [3 * (3 * 16 + 8 * 4), 3 * (3 * (4 * 4 + 8 * 12) + 8 * 12)],
+            "independent": [240, 240 + 1584],
+            "saving": [0, 240 / 1584],
+            "activations": [7 * 9 * 4, 7 * 9 * 12],
+            "activations_independent": [7 * 9 * 4, 7 * 9 * 16],
+            "activations_paper": [7 * 9 * 4, 7 * 9 * (4 * 4 / 12 + 12)],
+        }
+        assert {name: values.tolist() for name, values in columns.items()} == expected
+
+    def test_nested_weights_are_those_of_the_blocks(self, nested):
+        """All but the embeddings, the norms, and the imaginary parts of complex numbers."""
+        counted = 0
+        for name, weights in nested.parameters().items():
+            if not name.startswith("blocks.") or "norm" in name:
+                continue
+            complex_ = ".recurrence.input." in name or (
+                ".recurrence.output." in name and name.endswith("weight")
+            )
+            counted += weights.size // 2 if complex_ else weights.size
+        assert np.asarray(nested.memory_report().frame["nested"])[-1] == counted
+
+    def test_tokens_are_those_of_a_batch(self):
+        model = er.FMRLRec(batch_size=10, max_length=7)
+        assert model.memory_report().tokens == 70
+        assert model.memory_report(tokens=3).tokens == 3
+        with pytest.raises(er.ConfigError, match="tokens must be an integer"):
+            model.memory_report(tokens=0)
+        with pytest.raises(er.ConfigError, match="sizes must be"):
+            er.FMRLRec(sizes=7).memory_report()
+
+    def test_as_text_and_html(self, nested):
+        report = nested.memory_report()
+        title, head, *rows = repr(report).splitlines()
+        assert f"{report.tokens:,} tokens" in title
+        assert head.split()[:5] == ["size", "dense", "nested", "independent", "saving"]
+        assert len(rows) == 3
+        assert report._repr_html_().count("<tr>") == 4
+
+
+class TestFeatures:
+    def test_what_the_log_has_is_read(self, model, split):
+        assert "item_embedding" not in model.parameters()
+        assert model.parameters()["features.0.map.weight"].shape == (32, 4)
+        both = fitted("fmrlrec", split, epochs=1)
+        assert {"item_embedding", "features.0.map.weight"} <= both.parameters().keys()
+        none = fitted("features", split, features=(), epochs=1)
+        assert "item_embedding" in none.parameters()
+        assert not any(name.startswith("features") for name in none.parameters())
+
+    def test_a_log_without_features_has_items_alone(self, data):
+        options = NESTED["features"][1]
+        bare = er.FMRLRec(**options, epochs=1).fit(data.log, progress=False)
+        assert "item_embedding" in bare.parameters()
+        with pytest.raises(er.DataError, match="FMRLRec needs a log with item features"):
+            er.FMRLRec(**{**options, "features": ["text"]}).fit(data.log, progress=False)
+
+    def test_a_small_model_needs_none(self, model, split):
+        small = model.at(size=16)
+        assert (small.features, small.ids) == ((), True)
+        assert small.parameters()["item_embedding"].shape == (31, 16)
+        assert not small._fitted.network.features
+        keeping = model.at(size=16, keep_features=True)
+        assert (keeping.features, keeping.ids) == (None, None)
+        assert keeping.parameters()["features.0.map.weight"].shape == (16, 4)
+        one, two = small.scores([[1, 2], [3]]), keeping.scores([[1, 2], [3]])
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
+
+    def test_items_without_features_are_counted_and_named(self, data):
+        items = data.log.items_
+        features = new_items(items[3:].tolist())
+        with pytest.warns(er.FeatureWarning):
+            log = er.Interactions(data.log.to_frame(), item_features=features)
+        assert features.missing(log).tolist() == items[:3].tolist()
+        problem = f"3 of 30 items have no features, such as {items[0]}, and count as zeros"
+        with pytest.warns(er.FeatureWarning, match=problem):
+            model = er.FMRLRec(**NESTED["features"][1], epochs=1).fit(log, progress=False)
+        scores = model.scores([[int(items[5])]])[0]
+        assert scores[0] == scores[1] == scores[2]
+
+
+class TestAddItems:
+    def test_a_new_item_is_what_its_features_say(self, model):
+        vectors = model._fitted.network.features[0].values
+        twin = er.ItemFeatures({"item": [100]}, vectors={"text": vectors[[7]]})
+        more = model.add_items(twin)
+        assert more.items_.tolist() == [*model.items_.tolist(), 100]
+        scores = more.scores([[1, 2], [100]])
+        np.testing.assert_allclose(scores[:, -1], scores[:, 7], rtol=1e-5)
+        np.testing.assert_allclose(scores[:1, :-1], model.scores([[1, 2]]), rtol=1e-5, atol=1e-5)
+        found = more.recommend(histories=[[1]], k=31, output="arrays")[0]
+        assert 100 in found
+
+    def test_ids_keep_their_order(self, model):
+        """New items in front of, between and behind those there are."""
+        more = model.add_items(new_items([500, -5, 12345, -7]))
+        assert more.items_.tolist() == sorted([*model.items_.tolist(), 500, -5, 12345, -7])
+        old = [place for place, item in enumerate(more.items_) if item in model.items_]
+        np.testing.assert_allclose(
+            more.scores([[3, 4], []])[:, old], model.scores([[3, 4], []]), rtol=1e-5, atol=1e-5
+        )
+        users = model.users_[:4].tolist()
+        known = model.items_.tolist()
+        one = model.recommend(users, k=3, output="arrays")[0]
+        two = more.recommend(users, k=3, allow=known, output="arrays")[0]
+        np.testing.assert_array_equal(one, two)
+
+    def test_this_model_stays(self, model, tmp_path):
+        before = model.parameters()
+        more = model.add_items(new_items([99]))
+        assert len(model.items_) == 30
+        assert all(np.array_equal(before[name], w) for name, w in model.parameters().items())
+        assert more.get_params() == model.get_params()
+        assert more.history_ == model.history_
+        more.save(tmp_path / "more")
+        again = er.load(tmp_path / "more")
+        np.testing.assert_array_equal(again.scores([[1, 99]]), more.scores([[1, 99]]))
+
+    def test_learned_embeddings_of_new_items_are_zero(self, split):
+        model = fitted("fmrlrec", split)
+        more = model.add_items(new_items([-1]))
+        weights = more.parameters()["item_embedding"]
+        assert not weights[0].any()
+        np.testing.assert_array_equal(weights[1:], model.parameters()["item_embedding"])
+
+    def test_strings_may_be_added_to_strings(self):
+        rows = {"user": [1, 1, 1, 2, 2], "item": ["b", "d", "f", "b", "d"]}
+        log = er.Interactions(rows, item_features=new_items(["b", "d", "f"]))
+        model = er.FMRLRec(sizes=(8,), epochs=1).fit(log, progress=False)
+        more = model.add_items(new_items(["a", "e"]))
+        assert more.items_.tolist() == ["a", "b", "d", "e", "f"]
+
+    def test_streams_and_slices_go_on(self, model):
+        state = model.update(model.start(2), [[1, 2], [3]])
+        more = model.add_items(new_items([-1, 99]))
+        adopted = more.adopt(state)
+        for one, two in zip(
+            more.recommend(state=more.update(adopted, [99, -1]), output="arrays"),
+            more.recommend(histories=[[1, 2, 99], [3, -1]], output="arrays"),
+            strict=True,
+        ):
+            np.testing.assert_allclose(one, two, rtol=tolerance.STREAM, atol=tolerance.STREAM)
+        small = more.at(size=8, keep_features=True).add_items(new_items([50]))
+        seen = small.adopt(state)._seen
+        assert small.items_[seen[0]].tolist() == [1, 2, 3]
+        assert small.adopt(adopted).model == small.start().model
+
+    def test_training_goes_on_with_them(self, model, data):
+        more = model.add_items(new_items([100])).set_params(warm_start=True, epochs=1)
+        rows = {"user": [1, 1, 2, 2], "item": [1, 100, 2, 100]}
+        features = new_items([*data.log.items_.tolist(), 100])
+        rows["user"] += [9] * 30
+        rows["item"] += data.log.items_.tolist()
+        log = er.Interactions(rows, item_features=features)
+        more.fit(log, progress=False)
+        assert len(more.history_) == 11
+
+    @pytest.mark.parametrize(
+        ("features", "problem"),
+        [
+            (lambda: new_items([100, 3]), "1 of the new items are known already, such as 3"),
+            (lambda: new_items([100], width=5), "'text' must have 4 numbers .* got 5"),
+            (lambda: new_items([100], name="image"), "lack the vectors 'text'"),
+            (lambda: new_items(["a"]), "of this model are integers, the new ones strings"),
+            (lambda: {"item": [100]}, r"features must be er.ItemFeatures\(...\), got dict"),
+            (
+                lambda: er.ItemFeatures({"item": [100]}, vectors={"text": [[1, 2, np.nan, 4]]}),
+                "row 0 .* NaN",
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, model, features, problem):
+        with pytest.raises(er.DataError, match=problem):
+            model.add_items(features())
+
+    def test_models_without_features_say_what_to_do(self, model):
+        with pytest.raises(er.UnsupportedError, match="cut it with keep_features=True"):
+            model.at(size=8).add_items(new_items([100]))
+
+
+class TestDurations:
+    @pytest.mark.parametrize(
+        ("text", "seconds"),
+        [("200us", 2e-4), ("1.5ms", 1.5e-3), ("0.2s", 0.2), (" 3 µs ", 3e-6), (".5 s", 0.5)],
+    )
+    def test_text_and_numbers_are_seconds(self, text, seconds):
+        assert duration("max_latency", text) == pytest.approx(seconds)
+        assert duration("max_latency", np.float32(0.5)) == 0.5
+
+    @pytest.mark.parametrize("text", ["", "200", "us", "-1ms", "1e3us", "0s", "1.2.3s", "5 min"])
+    def test_other_text_is_refused(self, text):
+        with pytest.raises(er.ConfigError, match="max_latency must be seconds, or text"):
+            duration("max_latency", text)
+
+    @pytest.mark.parametrize("value", [0, -1.0, np.nan, None, [1]])
+    def test_other_values_are_refused(self, value):
+        with pytest.raises(er.ConfigError, match="max_latency must be"):
+            duration("max_latency", value)
+
+    def test_they_are_shown_in_the_unit_that_fits(self):
+        shown = [as_duration(seconds) for seconds in (2.344e-4, 0.0015, 2.0)]
+        assert shown == ["234 us", "1.5 ms", "2 s"]
