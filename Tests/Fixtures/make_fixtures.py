@@ -3,17 +3,21 @@
     pip install "jax[cpu]" numpy
     python make_fixtures.py [name ...]
 
-writes ``ops.json`` and one file a model beside this file, or only the named ones; the formulas are
-in ``references/``. All arithmetic is JAX in float64 on the processor, from the published formulas
-alone; derivatives are JAX's own. Every input, parameter and cotangent is representable in float32,
-so a float32 implementation starts from the same numbers. Numbers are printed with ten significant
-digits; what is below 1e-14 is rounding and printed as 0.
+writes ``ops.json``, ``ops_nested.json`` and one file a model beside this file, or only the named
+ones; the formulas are in ``references/``. All arithmetic is JAX in float64 on the processor, from
+the published formulas alone; derivatives are JAX's own. Every input, parameter and cotangent is
+representable in float32, so a float32 implementation starts from the same numbers. Numbers are
+printed with ten significant digits; what is below 1e-14 is rounding and printed as 0.
 
 An array is ``{"shape": [...], "values": [...]}``, row by row; a scalar has the shape ``[]``.
 Linear weights are ``[out, in]``. Variable-length rows are packed: row ``i`` is
 ``values[offsets[i]:offsets[i + 1]]``. The keyword arguments of an operation are the names of its
-inputs and attributes in ``ops.json``; its output is ``y``, or ``loss`` where that is a scalar, or
+inputs and attributes in ``ops*.json``; its output is ``y``, or ``loss`` where that is a scalar, or
 else the keys of what it returns are the names of its outputs.
+
+The loss of a nested model (``*_nested.json``, ``fmrlrec.json``) is the sum over its sizes of a
+weight times the mean cross-entropy; weights are equal and add up to one where a case has no
+``size_weights``. ``size_scores`` are the scores of every size, ``scores`` those of the largest.
 """
 
 import sys
@@ -25,13 +29,16 @@ from references import (
     convolutional,
     core,
     featured,
+    fmrlrec,
     mixer,
+    nested_models,
+    nested_ops,
     ops,
     recurrent,
     sasrec,
     sasrec_plus,
 )
-from references.common import render
+from references.rendering import render
 
 FOLDER = Path(__file__).parent
 FAMILIES = (
@@ -45,6 +52,9 @@ FAMILIES = (
     recurrent,
     convolutional,
     bags,
+    nested_ops,
+    fmrlrec,
+    nested_models,
 )
 FILES = {name: cases for family in FAMILIES for name, cases in family.FILES.items()}
 

@@ -9,7 +9,9 @@ public enum Fixture {
   public static let tests = URL(filePath: #filePath).resolvingSymlinksInPath()
     .deletingLastPathComponent().deletingLastPathComponent()
 
-  private static let everyOperation = Result { try load("ops", OperationCase.self) }
+  private static let everyOperation = Result {
+    try ["ops", "ops_nested"].flatMap { try load($0, OperationCase.self) }
+  }
   private static let everyModel = Result { try load("sasrec", ModelCase.self) }
 
   /// The cases of all operations.
@@ -18,7 +20,7 @@ public enum Fixture {
   /// The cases of one operation.
   public static func operations(_ op: String) throws -> [OperationCase] {
     let cases = try operations().filter { $0.op == op }
-    if cases.isEmpty { throw FixtureError("ops.json has no case of \(op)") }
+    if cases.isEmpty { throw FixtureError("there is no case of \(op)") }
     return cases
   }
 

@@ -36,6 +36,7 @@ FORMS = {
     "output_activation": ("relu",),
     "variant": ("trm",),
     "users": (0,),
+    "nested_sizes": (None,),
 }
 
 
@@ -127,7 +128,7 @@ def main() -> None:
     """Check all peers that have references."""
     bad = 0
     for path in sorted(FIXTURES.glob("*.json")):
-        if path.name == "ops.json":
+        if path.stem in ("ops", "ops_nested"):
             continue
         for name, finding, right in differences(path):
             print(f"{'ok ' if right else 'BAD'} {name}: {finding}")

@@ -1,6 +1,5 @@
-"""What the references share: random numbers, layers, the frame of a model's case, JSON."""
+"""What the references share: random numbers, layers, the frame of a model's case."""
 
-import json
 import re
 import zlib
 from itertools import count
@@ -107,6 +106,12 @@ def layer_norm(x, weight, bias, epsilon):
     return weight * centred / jnp.sqrt(variance + epsilon) + bias
 
 
+def chunk_layer_norm(x, weight, bias, sizes, epsilon):
+    """Layer normalisation of each chunk of columns by itself; a chunk ends at each of ``sizes``."""
+    chunks = [jnp.split(value, sizes[:-1], axis=-1) for value in (x, weight, bias)]
+    return jnp.concatenate([layer_norm(*c, epsilon) for c in zip(*chunks, strict=True)], axis=-1)
+
+
 def cross_entropy(scores, targets, label_smoothing=0.0):
     """Mean over rows of the cross-entropy over all items.
 
@@ -133,9 +138,12 @@ def linear_shapes(name, inputs, outputs):
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
-def apply_norm(p, name, x, epsilon):
-    """Return the layer norm whose parameters have this name."""
-    return layer_norm(x, p[f"{name}.weight"], p[f"{name}.bias"], epsilon)
+def apply_norm(p, name, x, epsilon, sizes=None):
+    """Return the layer norm whose parameters have this name; of chunks where there are sizes."""
+    affine = p[f"{name}.weight"], p[f"{name}.bias"]
+    if sizes is None:
+        return layer_norm(x, *affine, epsilon)
+    return chunk_layer_norm(x, *affine, sizes, epsilon)
 
 
 def apply_linear(p, name, x):
@@ -188,13 +196,24 @@ def far_from_kinks(name, draw, run):
 
 
 def model_case(
-    name, c, parameters, examples, histories, *, states, scores, recommend=None, features=None
+    name,
+    c,
+    parameters,
+    examples,
+    histories,
+    *,
+    states,
+    scores,
+    recommend=None,
+    features=None,
+    loss=None,
 ):
     """Compute states, loss and gradients of ``examples``, and the scores for ``histories``.
 
     ``states(p, rows of items, token numbers)`` gives the states at these tokens, ``scores(p,
     states)`` the scores of all items, ``recommend(p, histories)`` the scores at inference; without
-    it, ``scores`` after the newest ``max_length`` items. Parameters whose name ends in ``mean`` or
+    it, ``scores`` after the newest ``max_length`` items. ``loss(p, states, targets)`` is the
+    cross-entropy of ``scores`` where it is not given. Parameters whose name ends in ``mean`` or
     ``variance`` are not trained.
     """
     p = {key: jnp.asarray(value) for key, value in parameters.items()}
@@ -206,12 +225,15 @@ def model_case(
     @jax.jit
     def loss_of(trained):
         p = trained | fixed
-        return cross_entropy(scores(p, states(p, inputs, rows)), targets)
+        found = states(p, inputs, rows)
+        if loss is None:
+            return cross_entropy(scores(p, found), targets)
+        return loss(p, found, targets)
 
     KINKS.clear()
     hidden = states(p, inputs, rows)
     assert min(KINKS, default=1.0) > SMALLEST_KINK, f"{name}: a kink is near"
-    loss, gradients = jax.value_and_grad(loss_of)(trained)
+    value, gradients = jax.value_and_grad(loss_of)(trained)
     check_gradients(name, loss_of, trained, gradients)
     if recommend is None:
         recent = newest(histories, c["max_length"])
@@ -225,7 +247,7 @@ def model_case(
         **({} if features is None else {"features": features}),
         "examples": examples,
         "hidden": hidden,
-        "loss": float(loss),
+        "loss": float(value),
         "gradients": gradients,
         "histories": pack(histories),
         "scores": final,
@@ -253,40 +275,3 @@ def check_gradients(name, loss_of, parameters, gradients):
     terms = np.concatenate([np.ravel(gradients[key] * direction[key]) for key in direction])
     slope = (loss_at(3e-6) - loss_at(-3e-6)) / 6e-6
     np.testing.assert_allclose(slope, terms.sum(), rtol=0, atol=1e-6 * np.linalg.norm(terms))
-
-
-# JSON
-
-
-def number(value):
-    """Format a float with ten significant digits, always with a point or an exponent."""
-    text = f"{0.0 if abs(value) < 1e-14 else value:.10g}"
-    return text if "." in text or "e" in text else text + ".0"
-
-
-def flat(values):
-    """Format numbers as a JSON list on one line."""
-    texts = (number(v) if isinstance(v, float) else json.dumps(v) for v in values)
-    return f"[{','.join(texts)}]"
-
-
-def render(value, indent=""):
-    """Format nested dictionaries and lists as JSON, each array on a line of its own."""
-    if isinstance(value, np.ndarray | np.generic | jax.Array):
-        array = np.asarray(value)
-        assert np.isfinite(array).all()
-        return f'{{"shape":{flat(array.shape)},"values":{flat(array.ravel().tolist())}}}'
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, list) and not (value and isinstance(value[0], dict)):
-        return flat(value)
-    if not isinstance(value, dict | list) or not value:
-        return json.dumps(value)
-    inner = indent + " "
-    if isinstance(value, list):
-        parts, ends = [render(v, inner) for v in value], "[]"
-    else:
-        if all(type(v) in (str, int, float, bool) for v in value.values()):
-            return json.dumps(value)
-        parts, ends = [f"{json.dumps(k)}: {render(v, inner)}" for k, v in value.items()], "{}"
-    return ends[0] + ",".join(f"\n{inner}{part}" for part in parts) + f"\n{indent}{ends[1]}"

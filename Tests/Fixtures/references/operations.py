@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .attention import causal_attention, full_attention, linear_attention
-from .common import ACTIVATIONS, cross_entropy, layer_norm, linear
+from .common import ACTIVATIONS, chunk_layer_norm, cross_entropy, layer_norm, linear
 from .convolutional import causal_convolution
+from .nested import nested_linear, nested_softmax_cross_entropy
 from .recurrent import gru, linear_recurrence
 
 
@@ -164,9 +165,11 @@ def metrics(ranks, offsets, k):
 OPERATIONS = {
     "linear": linear,
     "linear_activation": linear_activation,
+    "nested_linear": nested_linear,
     "activation": apply_activation,
     "layer_norm": layer_norm,
     "residual_layer_norm": residual_layer_norm,
+    "chunk_layer_norm": chunk_layer_norm,
     "causal_attention": causal_attention,
     "full_attention": full_attention,
     "linear_attention": linear_attention,
@@ -180,6 +183,7 @@ OPERATIONS = {
     "multiply": multiply,
     "scale": scale,
     "softmax_cross_entropy": softmax_cross_entropy,
+    "nested_softmax_cross_entropy": nested_softmax_cross_entropy,
     "sampled_softmax": sampled_softmax,
     "binary_cross_entropy": binary_cross_entropy,
     "adam": adam,

@@ -86,8 +86,8 @@ def random_recurrence(rng, n, ring_min=0.3, ring_max=0.95):
     return {name: v.astype(np.float32).astype(np.float64) for name, v in values.items()}
 
 
-def lrurec_parameters(rng, c):
-    """Draw the parameters of LRURec; eigenvalues have moduli between 0.3 and 0.95."""
+def lrurec_shapes(c):
+    """Name and shape of every parameter of LRURec."""
     dim, n, inner = c["dim"], c["state_dim"], c["inner_dim"]
     shapes = {"item_embedding": (c["items"], dim)} | norm_shapes("embedding_norm", dim)
     for b in range(c["blocks"]):
@@ -99,10 +99,16 @@ def lrurec_parameters(rng, c):
         shapes |= linear_shapes(f"{name}.feed_forward.expand", dim, inner)
         shapes |= linear_shapes(f"{name}.feed_forward.contract", inner, dim)
         shapes |= norm_shapes(f"{name}.feed_forward_norm", dim)
-    parameters = random_parameters(rng, shapes | {"output_bias": (c["items"],)})
-    for b in range(c["blocks"]):
-        drawn = random_recurrence(rng, n)
-        parameters |= {f"blocks.{b}.recurrence.{part}": drawn[part] for part in RECURRENCE}
+    return shapes | {"output_bias": (c["items"],)}
+
+
+def recurrent_parameters(rng, shapes):
+    """Draw parameters; eigenvalues of recurrences have moduli between 0.3 and 0.95."""
+    parameters = random_parameters(rng, shapes)
+    for name in [name for name in shapes if name.endswith(".nu_log")]:
+        drawn = random_recurrence(rng, *shapes[name])
+        recurrence = name.removesuffix("nu_log")
+        parameters |= {f"{recurrence}{part}": drawn[part] for part in RECURRENCE}
     return parameters
 
 
@@ -112,19 +118,20 @@ def lrurec_encode(p, c, histories):
     Yue et al., "Linear Recurrent Units for Sequential Recommendation", WSDM 2024. The input map
     has the real rows of B first; the output map's columns are Re C, then -Im C: it gives Re(C h).
     """
-    offsets, epsilon = cumulative(map(len, histories)), c["norm_epsilon"]
+    offsets = cumulative(map(len, histories))
+    norm = {"epsilon": c["norm_epsilon"], "sizes": c.get("nested_sizes")}
     x = p["item_embedding"][np.concatenate(histories)]
-    x = apply_norm(p, "embedding_norm", x, epsilon)
+    x = apply_norm(p, "embedding_norm", x, **norm)
     for b in range(c["blocks"]):
         name = f"blocks.{b}"
         driven = apply_linear(p, f"{name}.recurrence.input", x)
         logs = {part: p[f"{name}.recurrence.{part}"] for part in RECURRENCE}
         h = linear_recurrence(driven, offsets=offsets, **logs)
         y = apply_linear(p, f"{name}.recurrence.output", h)
-        x = apply_norm(p, f"{name}.recurrence_norm", y + x, epsilon)
+        x = apply_norm(p, f"{name}.recurrence_norm", y + x, **norm)
         inner = gelu(apply_linear(p, f"{name}.feed_forward.expand", x))
         y = apply_linear(p, f"{name}.feed_forward.contract", inner)
-        x = apply_norm(p, f"{name}.feed_forward_norm", y + x, epsilon)
+        x = apply_norm(p, f"{name}.feed_forward_norm", y + x, **norm)
     return x
 
 
@@ -158,7 +165,7 @@ def lrurec_case(name, c):
     return model_case(
         name,
         c,
-        lrurec_parameters(rng, c),
+        recurrent_parameters(rng, lrurec_shapes(c)),
         position_examples(histories, c["max_length"]),
         histories,
         states=lambda p, rows, tokens: lrurec_encode(p, c, rows)[tokens],
@@ -173,7 +180,7 @@ def lrurec_cases():
     return [lrurec_case(name, c) for name, c in LRUREC.items()]
 
 
-def check_recurrence():
+def check_recurrence(recurrence=linear_recurrence):
     """Compare with a recurrence worked out by hand: one channel, lambda = i / 2, C = 1 - 2i."""
     x = jnp.array([[1.0, 0.0], [2.0, 0.0], [-1.0, 0.0]])
     logs = {
@@ -183,7 +190,7 @@ def check_recurrence():
     }
 
     def states(x, logs):
-        return linear_recurrence(x, offsets=np.array([0, 3]), **logs)
+        return recurrence(x, offsets=np.array([0, 3]), **logs)
 
     def outputs(x, logs):
         return states(x, logs) @ jnp.array([1.0, 2.0])

@@ -51,11 +51,12 @@ def encode(p, c, histories):
     offsets = cumulative(map(len, histories))
     factor = np.sqrt(c["dim"]) if c["scale_embedding"] else 1.0
     x = factor * p["item_embedding"][items] + p["position_embedding"][positions(histories)]
+    norm = {"epsilon": c["norm_epsilon"], "sizes": c.get("nested_sizes")}
     if c["norm"] == "post":
-        x = apply_norm(p, "embedding_norm", x, c["norm_epsilon"])
+        x = apply_norm(p, "embedding_norm", x, **norm)
     for b in range(c["blocks"]):
         x = block(p, c, f"blocks.{b}", x, offsets)
-    return x if c["norm"] == "post" else apply_norm(p, "final_norm", x, c["norm_epsilon"])
+    return x if c["norm"] == "post" else apply_norm(p, "final_norm", x, **norm)
 
 
 def output_table(p, c):

@@ -33,7 +33,7 @@ def block(p, c, prefix, x, offsets):
     """
 
     def norm(name, x):
-        return apply_norm(p, f"{prefix}.{name}", x, c["norm_epsilon"])
+        return apply_norm(p, f"{prefix}.{name}", x, c["norm_epsilon"], c.get("nested_sizes"))
 
     def linear_map(name, x):
         return apply_linear(p, f"{prefix}.{name}", x)
