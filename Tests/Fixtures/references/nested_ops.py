@@ -19,7 +19,7 @@ LINEAR += [
     ((3, 7, 12), Widths(k_out=2, planes_out=2)),
     ((3, 7, 12), Widths(k_in=2, planes_in=2)),
     ((3, 7, 12), Widths(planes_out=3)),
-    ((4, 12, 17, 33), Widths()),
+    ((4, 12, 17), Widths()),
     ((5,), Widths(1, 2, 2, 1)),
 ]
 
@@ -68,7 +68,7 @@ def nested_softmax_cases():
         (5, (6,), 1, True, None, 1.0),
         (1, (6,), 37, False, (2.0,), 1.0),
         (7, (4, 8, 16), 13, False, None, 30.0),
-        (70, (1, 3), 1031, True, (0.25, 1.5), 1.0),
+        (70, (1, 2), 1031, True, (0.25, 1.5), 1.0),
     ]:
         name = f"{m}-rows-sizes-{'-'.join(map(str, sizes))}-items-{n}-std-{std:.0f}"
         name += "-bias" * biased + "-weights" * (weights is not None)
