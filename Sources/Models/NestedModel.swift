@@ -1,4 +1,4 @@
-public import Autograd
+import Autograd
 import Interactions
 public import Kernels
 import Layers

@@ -160,6 +160,44 @@ import _TestSupport
     }
   }
 
+  @Test(arguments: try Fixture.operations("nested_softmax_cross_entropy"))
+  func nestedSoftmaxCrossEntropyFollowsTheReference(_ c: OperationCase) throws {
+    let targets = try c.input("targets").indices
+    let widths = NestedWidths(
+      sizes: try c.numbers("sizes").map { Int($0) },
+      weights: try c.numbers("weights").map { Float($0) })
+    try check(c, lossTolerance(c)) { x, pass in
+      let bias = c.inputs["bias"] == nil ? nil : try x("bias")
+      return softmaxCrossEntropy(
+        try x("hidden"), table: try x("table"), bias: bias, targets: targets, widths: widths,
+        scale: 1 / Float(targets.count), on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("nested_linear"))
+  func nestedLinearFollowsTheReference(_ c: OperationCase) throws {
+    let shape = NestedShape(
+      sizes: try c.numbers("sizes").map { Int($0) },
+      inputPlanes: Int(try c.number("planes_in")), outputPlanes: Int(try c.number("planes_out")))
+    try check(c, .products) { x, pass in
+      nestedLinear(
+        try x("x"), shape: shape, weights: try shape.sizes.indices.map { try x("weight\($0)") },
+        biases: try shape.sizes.indices.map { try x("bias\($0)") }, on: pass)
+    }
+  }
+
+  @Test(arguments: try Fixture.operations("chunk_layer_norm"))
+  func layerNormOfChunksFollowsTheReference(_ c: OperationCase) throws {
+    let (epsilon, sizes) = (Float(try c.number("epsilon")), try c.numbers("sizes").map { Int($0) })
+    // One row has three numbers about 300 that differ by 0.2.
+    let isNarrow = sizes == [3, 7, 20]
+    try check(c, isNarrow ? .normsOfFewFarFromZero : .normsFarFromZero) { x, pass in
+      layerNorm(
+        try x("x"), weight: try x("weight"), bias: try x("bias"), epsilon: epsilon, sizes: sizes,
+        on: pass)
+    }
+  }
+
   @Test(arguments: try Fixture.operations("sampled_softmax"))
   func sampledSoftmaxFollowsTheReference(_ c: OperationCase) throws {
     let (targets, items) = (try c.input("targets").indices, try c.input("negatives").indices)

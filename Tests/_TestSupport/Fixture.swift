@@ -115,6 +115,14 @@ public struct OperationCase: Decodable, Sendable, CustomTestStringConvertible {
     return number
   }
 
+  public func numbers(_ key: String) throws -> [Double] {
+    guard case .list(let list) = try find(key, in: attributes) else { throw wrong(key) }
+    return try list.map {
+      guard case .number(let number) = $0 else { throw wrong(key) }
+      return number
+    }
+  }
+
   public func flag(_ key: String) throws -> Bool {
     guard case .flag(let flag) = try find(key, in: attributes) else { throw wrong(key) }
     return flag
