@@ -201,7 +201,8 @@ class NestedRecommender(SizedRecommender):
         keep_features = _checks.flag("keep_features", keep_features)
         chosen = self._chosen_sizes("sizes", sizes)
         reports = self.evaluate(holdout, k, sizes=chosen, metrics=metrics, **options)
-        length = median_length(holdout)
+        network = self._state().network
+        length = min(median_length(holdout), network.configuration["max_length"])
         rows = []
         for size, report in reports.items():
             model = self._cut(size, keep_features)
