@@ -10,6 +10,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import common
@@ -22,7 +23,7 @@ FIXTURES = common.ROOT / "Tests" / "Fixtures"
 TOLERANCE = 2e-5  # relative to the largest state
 NAMES = {"sasrec": "LinRec", "mixer": "MLPMixer", "core": "CORE", "fdsa": "FDSA", "nfm": "NFM"}
 NAMES |= {"bert4rec": "BERT4Rec", "caser": "Caser", "gru4rec": "GRU4Rec", "lrurec": "LRURec"}
-NAMES |= {"nextitnet": "NextItNet", "sasrecf": "SASRecF"}
+NAMES |= {"nextitnet": "NextItNet", "sasrecf": "SASRecF", "fmrlrec": "FMRLRec"}
 # The only values of our options that the peers have.
 FORMS = {
     "form": ("recbole", "original"),
@@ -66,6 +67,8 @@ def peer_of(case: Mapping[str, Any]) -> peers.Peer:
             features_of(kind, given)
             for kind, given in zip(configuration["features"], case["features"], strict=True)
         ]
+    if "size_weights" in case:
+        options["size_weights"] = case["size_weights"]
     model: peers.Peer = kind(configuration["items"], **options)
     model.take({name: array(values) for name, values in case["parameters"].items()})
     return model.eval()
@@ -116,12 +119,33 @@ def differences(path: Any) -> Iterator[tuple[str, str, bool]]:
             if model_name == "nfm":  # whose fixtures train: the norms take the batch's moments
                 model.train()
             states, loss = model.states(batch).numpy(), model(batch).item()
-        expected = array(case["hidden"])
-        error = max(
-            np.abs(states - expected).max() / np.abs(expected).max(),
-            abs(loss - case["loss"]) / abs(case["loss"]),
-        )
-        yield name, f"differs by {error:.1e}", bool(error < TOLERANCE)
+            errors = [distance(states, case["hidden"]), abs(loss / case["loss"] - 1)]
+            if isinstance(model, peers.FMRLRec):
+                errors += differences_by_size(model, case)
+                model.every_place = True
+                errors.append(abs(model(batch).item() / case["loss"] - 1))
+        yield name, f"differs by {max(errors):.1e}", bool(max(errors) < TOLERANCE)
+
+
+def differences_by_size(model: peers.FMRLRec, case: Mapping[str, Any]) -> Iterator[float]:
+    """Yield how far the scores of the items after each history are off, for every size."""
+    offsets = case["histories"]["offsets"]
+    recent = [
+        case["histories"]["items"][max(begin, end - model.max_length) : end]
+        for begin, end in pairwise(offsets)
+    ]
+    ends = np.cumsum([len(history) for history in recent])
+    packed = {"items": np.concatenate(recent), "offsets": [0, *ends], "rows": ends - 1}
+    batch = batch_of(model, {**packed, "targets": np.zeros(len(ends), dtype=np.int64)})
+    found = model.scores_by_size(model.states(batch), model.table()[: model.items])
+    for scores, expected in zip(found, case["size_scores"].values(), strict=True):
+        yield distance(scores.numpy(), expected)
+
+
+def distance(found: Any, expected: Mapping[str, Any]) -> float:
+    """Return the largest difference, relative to the largest number."""
+    numbers = array(expected)
+    return float(np.abs(found - numbers).max() / np.abs(numbers).max())
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from peers.bert4rec import BERT4Rec
 from peers.caser import Caser
 from peers.core import CORE
 from peers.fdsa import FDSA
+from peers.fmrlrec import FMRLRec
 from peers.gru4rec import GRU4Rec
 from peers.linrec import LinRec
 from peers.lrurec import LRURec
@@ -24,6 +25,7 @@ __all__ = [
     "BERT4Rec",
     "Batch",
     "Caser",
+    "FMRLRec",
     "GRU4Rec",
     "LRURec",
     "LinRec",

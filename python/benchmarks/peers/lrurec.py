@@ -31,20 +31,21 @@ class Recurrence(nn.Module):
         self.input = nn.Linear(dim, 2 * state_dim)
         self.output = nn.Linear(2 * state_dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
         """Return the outputs, of the shape of ``x``, [rows, width, dim]."""
         width = x.shape[1]
         factor = torch.exp(torch.complex(-self.nu_log.exp(), self.theta_log.exp()))
-        real, imaginary = (self.input(x) * self.gamma_log.exp().repeat(2)).chunk(2, dim=-1)
-        h = scan(torch.complex(real, imaginary), factor)[:, :width]
+        re, im = (self.input(x) * self.gamma_log.exp().repeat(2)).chunk(2, dim=-1)
+        h = scan(torch.complex(re, im), factor, real)[:, :width]
         return self.output(torch.cat([h.real, h.imag], dim=-1))
 
 
-def scan(h: Tensor, factor: Tensor) -> Tensor:
+def scan(h: Tensor, factor: Tensor, real: Tensor | None = None) -> Tensor:
     """Return the recurrence of ``h``, [rows, width, channels], padded to a power of two.
 
     Both halves of a part of length 2 l are done already. Place q of the second half gets
-    ``factor ** q`` times the last place of the first.
+    ``factor ** q`` times the last place of the first, if that place is ``real``, [rows, width]:
+    where histories are padded at the front to a power of two, the padding hands nothing on.
     """
     rows, width, channels = h.shape
     steps = max(1, (width - 1).bit_length())
@@ -53,7 +54,10 @@ def scan(h: Tensor, factor: Tensor) -> Tensor:
     for _ in range(steps):
         length = len(powers)
         first, second = h.view(rows, -1, 2, length, channels).unbind(2)
-        second = second + powers * first[:, :, -1:]
+        last = first[:, :, -1:]
+        if real is not None:
+            last = last * real.view(rows, -1, 2, length)[:, :, 0, -1, None, None]
+        second = second + powers * last
         h = torch.stack([first, second], dim=2).view(rows, -1, channels)
         powers = torch.cat([powers, powers * powers[-1]])
     return h
