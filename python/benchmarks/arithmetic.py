@@ -82,3 +82,9 @@ def lrurec(tokens: int, sizes: Sizes) -> float:
     """Maps into and out of the complex state, and the feed-forward step."""
     dim, inner, state = sizes["dim"], sizes["inner_dim"], sizes["state_dim"]
     return float(tokens * sizes["blocks"] * (4 * dim * state + 2 * dim * inner))
+
+
+def fmrlrec(tokens: int, sizes: Sizes) -> float:
+    """Maps into and out of the complex state, and three of the feed-forward step, all nested."""
+    square = sum(size * (size - before) for before, size in pairwise([0, *sizes["sizes"]]))
+    return float(tokens * sizes["blocks"] * 7 * square)

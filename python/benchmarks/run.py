@@ -22,6 +22,7 @@ from typing import Any
 
 import common
 import models
+import nested
 import numpy as np
 import runner
 import scaling
@@ -260,6 +261,9 @@ def arguments() -> argparse.Namespace:
         metavar="NAME",
         help="time other models than SASRec instead: all of them, or those named",
     )
+    parser.add_argument(
+        "--nested", action="store_true", help="time models of many sizes in one instead"
+    )
     parser.add_argument("--shared", action="store_true", help="one thread, processor time")
     parser.add_argument("--hasty", action="store_true", help="do not wait for a quiet machine")
     parser.add_argument("--out", type=Path, default=common.BUILD / "bench.json")
@@ -274,7 +278,10 @@ def main() -> None:
     if args.shared:
         runner.care = runner.Care(patience=0.0, attempts=1, allowed=np.inf, shared=True)
     about, began = machine(), time.strftime("%Y-%m-%d %H:%M")
-    rows, text, points = with_others(args) if args.models is None else of_models(args)
+    if args.nested:
+        (rows, text), points = nested.run(args.rounds), {}
+    else:
+        rows, text, points = with_others(args) if args.models is None else of_models(args)
     text.insert(0, heading(about))
     if any("*" in part for part in text):
         text.append("\\* other processes ran at the same time")

@@ -161,7 +161,8 @@ def _in_processor_time(row: Row) -> None:
     if row["unit"] == "s":
         detail = row["detail"]
         row["wall"] = row["value"]
-        row["value"] = (detail["user"] + detail["system"]) / detail.get("epochs", 1)
+        parts = detail.get("epochs", 1) * detail.get("steps", 1)
+        row["value"] = (detail["user"] + detail["system"]) / parts
 
 
 def _children_seconds() -> float:
