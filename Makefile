@@ -56,7 +56,7 @@ wheel: dist/.stamp ## Build the wheel into dist/
 	@ls -lh dist/*.whl
 
 .PHONY: bench
-bench: .venv-bench/wheel.stamp ## Time us side by side with others (ARGS=--models: all models)
+bench: .venv-bench/wheel.stamp ## Time us side by side with others (ARGS=--models: all models, --nested: those of many sizes)
 	@.venv-bench/bin/python python/benchmarks $(ARGS)
 
 .PHONY: reproduce

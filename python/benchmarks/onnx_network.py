@@ -86,14 +86,8 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             "fmrlrec",
-            [
-                helper.make_tensor_value_info("items", TensorProto.INT64, [self.length]),
-                helper.make_tensor_value_info(columns, TensorProto.FLOAT, table[:-1].T.shape),
-            ],
-            [
-                helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, common.TOP]),
-                helper.make_tensor_value_info("ids", TensorProto.INT64, [1, common.TOP]),
-            ],
+            [tensor("items", self.length, kind="INT64"), tensor(columns, *table[:-1].T.shape)],
+            [tensor("scores", 1, common.TOP), tensor("ids", 1, common.TOP, kind="INT64")],
             self.constants,
         )
         opset = [helper.make_opsetid("", OPSET)]
@@ -157,14 +151,8 @@ class Graph:
         cuts = self.sizes[:-1]
         gains, shifts = (np.split(self.weights[f"{name}.{p}"], cuts) for p in ("weight", "bias"))
         norms = [
-            self.op(
-                "LayerNormalization",
-                part,
-                self.constant(gain),
-                self.constant(shift),
-                epsilon=self.epsilon,
-            )
-            for part, gain, shift in zip(parts, gains, shifts, strict=True)
+            self.op("LayerNormalization", part, *map(self.constant, pair), epsilon=self.epsilon)
+            for part, *pair in zip(parts, gains, shifts, strict=True)
         ]
         return self.op("Concat", *norms, axis=1) if len(norms) > 1 else norms[0]
 
@@ -247,11 +235,8 @@ class Graph:
                 helper.make_node("Identity", ["next"], ["y"]),
             ],
             "step",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2 * n]) for name in "hx"],
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2 * n])
-                for name in ("next", "y")
-            ],
+            [tensor("h", 1, 2 * n), tensor("x", 1, 2 * n)],
+            [tensor("next", 1, 2 * n), tensor("y", 1, 2 * n)],
         )
         rows = self.reshape(driven, self.length, 1, 2 * n)
         start = self.constant(np.zeros((1, 2 * n)))
@@ -271,11 +256,9 @@ class Graph:
             first, second = self.split(parts, [1, 1], 1)
             last = self.slice(first, width - 1, width, 2) if step else first
             swapped = self.op("Concat", *reversed(self.split(last, [1, 1], 3)), axis=3)
-            products = [
-                self.op("Mul", last, self.constant(straight)),
-                self.op("Mul", swapped, self.constant(crossed)),
-            ]
-            second = self.op("Add", second, self.op("Add", *products))
+            kept = self.op("Mul", last, self.constant(straight))
+            turned = self.op("Mul", swapped, self.constant(crossed))
+            second = self.op("Add", second, self.op("Add", kept, turned))
             x = self.op("Concat", first, second, axis=1)
         return self.slice(self.reshape(x, 2**steps, -1), 0, self.length, 0)
 
@@ -289,6 +272,11 @@ class Graph:
         y = self.op("MatMul", self.constant(blocks), self.reshape(x, n, 2 * length, 1))
         y = self.op("Transpose", self.reshape(y, n, 2, length), perm=[2, 1, 0])
         return self.reshape(y, length, 2 * n)
+
+
+def tensor(name: str, *shape: int, kind: str = "FLOAT") -> Any:
+    """Return what a graph tells of an input or an output."""
+    return helper.make_tensor_value_info(name, getattr(TensorProto, kind), shape)
 
 
 def sizes_of(weights: Weights) -> list[int]:
