@@ -34,6 +34,8 @@ def measure_training(args: argparse.Namespace) -> None:
         batch_size=args.batch,
         epochs=setup.EPOCHS,
         patience=None,
+        schedule="constant",
+        warmup_steps=0,
         n_jobs=args.threads,
     )
     with common.memory_measured() as memory, common.measured() as meter:
