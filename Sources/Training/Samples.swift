@@ -122,7 +122,8 @@ struct Sampling {
         let missing = min(targets, n) - 1
         let positions =
           targets == 1 ? n : (n - missing) * (missing + 1) + missing * (missing + 1) / 2
-        let begins = model.beginItem != nil && isWhole(window)
+        // As in the authors' code, where it takes the place of padding.
+        let begins = model.beginItem != nil && n < model.maximalLength && isWhole(window)
         let extra = begins ? 1 : 0
         return Sample(
           window: window, begins: begins, tokens: n + extra, positions: positions + extra)

@@ -65,6 +65,12 @@ import _TestSupport
     #expect(found.map(\.batch.items) == [[1, 4, 1], [2, 10]])
     #expect(found.map(\.batch.offsets) == [[0, 3], [0, 1, 2]])
     #expect(found.map(\.targets) == [[4, 1, 5], [6, 2]])
+    // As long as the model reads, and one longer: then nothing is padding.
+    c.maxLength = 5
+    #expect(examples(try sampling(FMRLRec(c))).map(\.targets) == [[1, 4, 1, 5, 3], [6, 2]])
+    c.maxLength = 4
+    #expect(examples(try sampling(FMRLRec(c))).map(\.targets) == [[1, 4, 1, 5], [6, 2]])
+    c.maxLength = 3
     c.firstItem = false
     #expect(examples(try sampling(FMRLRec(c))).map(\.targets) == [[4, 1, 5], [6]])
   }
