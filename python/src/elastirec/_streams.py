@@ -98,8 +98,12 @@ def update(state: Fitted, stream: StreamState, items: Any, threads: int) -> Stre
     """Return the state after each person has chosen items; see ``Recommender.update``."""
     indices, offsets = _rows(state.items, items, len(stream))
     values = stream.values.astype(np.float32)  # a copy
-    lengths = np.diff(offsets)
-    for step in range(lengths.max(initial=0)):
+    lengths = offsets[1:] - offsets[:-1]
+    longest = int(lengths.max(initial=0))
+    if longest == 1 and len(indices) == len(stream):
+        state.network.advance(values, indices, threads)
+        longest = 0
+    for step in range(longest):
         people = np.flatnonzero(lengths > step)
         moved = np.ascontiguousarray(values[people])
         state.network.advance(moved, indices[offsets[people] + step], threads)
@@ -139,6 +143,19 @@ def _rows(ids: IdMap, items: Any, people: int) -> Rows:
 def _joined(one: Rows, two: Rows, ids: IdMap) -> Rows:
     """Return the distinct items of both in each row."""
     width, rows = len(ids), len(one[1]) - 1
-    both = np.unique(np.concatenate([keys(one, width), keys(two, width)]))
+    if rows == 1 and len(two[0]) == 1:  # one event of one person, which must be quick
+        return _with(one[0], two[0][0])
+    both = np.sort(np.concatenate([keys(one, width), keys(two, width)]))
+    both = both[np.diff(both, prepend=-1) > 0]
     counts = np.bincount(both // width, minlength=rows)
     return (both % width).astype(np.int32), offsets_of(counts)
+
+
+def _with(items: Int32, item: np.int32) -> Rows:
+    """Return one row of distinct, ascending items with one more, if it is not there."""
+    place = int(items.searchsorted(item))
+    if place == len(items) or items[place] != item:
+        more = np.empty(len(items) + 1, dtype=np.int32)
+        more[:place], more[place], more[place + 1 :] = items[:place], item, items[place:]
+        items = more
+    return items, np.array([0, len(items)])
