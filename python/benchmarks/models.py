@@ -14,6 +14,7 @@ import zoo
 from results import OURS, Results, figure
 
 THEIRS = "pytorch"
+GROWTH = "growth"  # of attention and streams with the length, in place of a model's name
 TITLES = {"beauty": "Beauty", "ml-1m": "ML-1M"}
 ATTENTION = ("softmax", "linear", "linear_causal")
 LENGTHS = (50, 100, 200, 400, 800, 1600, 3200)
@@ -137,13 +138,16 @@ def stream_title(name: str) -> str:
 def run(names: Sequence[str], rounds: int) -> tuple[list[runner.Row], list[str]]:
     """Measure, and return all rows and the parts of the text."""
     rows: list[runner.Row] = []
-    for found in measurements(names, rounds):
-        rows += noted(found)
-    results = Results(rows)
-    parts = [table(results, names)]
-    if set(names) == set(zoo.ZOO):
+    chosen = [name for name in names if name != GROWTH]
+    if chosen:
+        for found in measurements(chosen, rounds):
+            rows += noted(found)
+    if GROWTH in names:
         for found in growth(rounds):
             rows += noted(found)
+    results = Results(rows)
+    parts = [table(results, chosen)] if chosen else []
+    if GROWTH in names:
         parts += [attention_table(results), stream_table(results)]
     return rows, parts
 

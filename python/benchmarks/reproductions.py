@@ -181,6 +181,7 @@ _ROWS = {
 }
 _SIZES = (8, 16, 32, 64, 128, 256)
 _NESTED = {
+    "undecayed": (),
     "dropout": 0.6,
     "recurrence_dropout": 0.6,
     "batch_size": 128,

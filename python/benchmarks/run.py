@@ -257,9 +257,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--models",
         nargs="*",
-        choices=tuple(zoo.ZOO),
+        choices=(*zoo.ZOO, models.GROWTH),
         metavar="NAME",
-        help="time other models than SASRec instead: all of them, or those named",
+        help="time other models than SASRec instead: all of them, or those named; growth: of"
+        " attention and streams",
     )
     parser.add_argument(
         "--nested", action="store_true", help="time models of many sizes in one instead"
@@ -313,7 +314,7 @@ def with_others(args: argparse.Namespace) -> Found:
 
 def of_models(args: argparse.Namespace) -> Found:
     """Measure the other models."""
-    rows, text = models.run(args.models or list(zoo.ZOO), args.rounds)
+    rows, text = models.run(args.models or [*zoo.ZOO, models.GROWTH], args.rounds)
     return rows, text, {}
 
 
