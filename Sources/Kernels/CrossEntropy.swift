@@ -12,8 +12,12 @@ public struct FusedCrossEntropy {
     self.smoothing = smoothing
   }
 
-  /// Rows of logits at a time: enough for the matrix product, at most 32 MB.
-  private func chunk(items: Int) -> Int { max(8, min(256, (8 << 20) / max(1, items))) }
+  /// Rows of logits at a time: as many as stay in a core's cache, but enough for the matrix product,
+  /// and at most 32 MB.
+  private func chunk(items: Int) -> Int {
+    let items = max(1, items)
+    return min(256, max(32, (1 << 19) / items), max(8, (8 << 20) / items))
+  }
 
   /// Returns the sum over rows of scale * -sum(q log softmax(h E^T + bias)), in double precision.
   ///

@@ -117,10 +117,13 @@ private func carryOut(_ x: MatrixProduct) {
       loops.multiply(part, panel: processor_scratch())
     }
   }
-  if x.rows <= 8 && x.depth * x.columns >= 1 << 20 {
-    // A few states against a large table: to read the table takes the time.
+  // A few rows: to read b takes the time, which may be a large table. With more of them the
+  // products do.
+  let (work, least) =
+    x.rows <= 8 ? (x.depth, 1 << 19) : (x.depth * x.rows, 1 << 21)
+  if work * x.columns >= 2 * least {
     let blocks = x.columns / block
-    return WorkerPool.share(blocks, least: max(1, (1 << 19) / (block * x.depth))) { shared in
+    return WorkerPool.share(blocks, least: max(1, least / (block * work))) { shared in
       let first = shared.lowerBound * block
       var part = x
       part.columns = (shared.upperBound == blocks ? x.columns : shared.upperBound * block) - first

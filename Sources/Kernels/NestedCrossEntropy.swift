@@ -20,7 +20,7 @@ public struct NestedCrossEntropy {
   private let tileCount: Int
 
   public init(
-    sizes: [Int], weights: [Float], scale: Float, smoothing: Float = 0, tileCount: Int = 1 << 20
+    sizes: [Int], weights: [Float], scale: Float, smoothing: Float = 0, tileCount: Int = 1 << 18
   ) {
     self.sizes = sizes
     self.weights = weights
@@ -30,7 +30,7 @@ public struct NestedCrossEntropy {
   }
 
   /// Rows of a tile: enough for the matrix products.
-  private static let rowsAtOnce = 128
+  private static let rowsAtOnce = 256
 
   /// Returns the loss, in double precision.
   ///

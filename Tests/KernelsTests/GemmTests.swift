@@ -31,7 +31,7 @@ import _TestSupport
 
   @Test(arguments: [
     [96, 64, 192], [97, 300, 70], [200, 256, 64], [500, 40, 33], [1, 64, 17001],
-    [7, 300, 4001],
+    [7, 300, 4001], [50, 1024, 600], [17, 700, 1000],
   ])
   func productsHaveEqualBitsOnAnyNumberOfThreads(shape: [Int]) {
     let (m, k, n) = (shape[0], shape[1], shape[2])
