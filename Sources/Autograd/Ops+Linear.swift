@@ -39,17 +39,15 @@ public struct NestedShape: Sendable {
   public let sizes: [Int]
   public let inputPlanes: Int
   public let outputPlanes: Int
+  /// The units of each level.
+  let levels: [Range<Int>]
 
   public init(sizes: [Int], inputPlanes: Int = 1, outputPlanes: Int = 1) {
     self.sizes = sizes
     self.inputPlanes = inputPlanes
     self.outputPlanes = outputPlanes
+    levels = chunks(sizes)
   }
-}
-
-/// The ranges of units between nested sizes, ascending.
-public func chunks(_ sizes: [Int]) -> [Range<Int>] {
-  zip([0] + sizes, sizes).map { $0..<$1 }
 }
 
 /// Returns dropout(activation(y)), where the units of level j of y depend on those of x up to level
@@ -70,15 +68,16 @@ public func nestedLinear(
   let planes = planes ?? 0..<shape.outputPlanes
   precondition(
     x.columns == shape.inputPlanes * i * units && weights.count == shape.sizes.count
-      && zip(weights, chunks(shape.sizes)).allSatisfy {
-        $0.shape == [shape.outputPlanes * o * $1.count, shape.inputPlanes * i * $1.upperBound]
+      && zip(weights, shape.levels).allSatisfy {
+        $0.rows == shape.outputPlanes * o * $1.count
+          && $0.columns == shape.inputPlanes * i * $1.upperBound
       },
     "nestedLinear: \(x.shape) does not fit \(weights.map(\.shape)) at \(shape.sizes)")
   /// The products that make up a level: what they read, their part of the weight, what they write.
   func forEachProduct(
     _ j: Int, _ x: Matrix, _ y: Matrix, _ body: (Matrix, Range<Int>, Range<Int>, Matrix) -> Void
   ) {
-    let chunk = chunks(shape.sizes)[j]
+    let chunk = shape.levels[j]
     let (read, written) = (i * chunk.upperBound, o * chunk.count)
     for (place, plane) in planes.enumerated() {
       let part = y.block(
@@ -90,6 +89,7 @@ public func nestedLinear(
       }
     }
   }
+  let isPart = planes.count < shape.outputPlanes
   let u = Tensor(rows: rows, columns: planes.count * o * units)
   for j in shape.sizes.indices {
     forEachProduct(j, x.matrix, u.matrix) { x, outputs, inputs, y in
@@ -117,11 +117,11 @@ public func nestedLinear(
       }
       for j in shape.sizes.indices {
         tape.accumulate(weights[j]) { dw, beta in
-          if planes.count < shape.outputPlanes && beta == 0 { dw.zero() }
+          // The other planes of the weight have no part in this.
+          if isPart && beta == 0 { dw.zero() }
           forEachProduct(j, x.matrix, g.matrix) { x, outputs, inputs, g in
             gemm(
-              g, x, transposeA: true, into: dw.block(outputs, inputs),
-              beta: planes.count < shape.outputPlanes ? 1 : beta)
+              g, x, transposeA: true, into: dw.block(outputs, inputs), beta: isPart ? 1 : beta)
           }
         }
         tape.add(to: biases[j]) { db in

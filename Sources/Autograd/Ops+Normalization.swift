@@ -10,17 +10,27 @@ public func layerNorm(
   _ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, sizes: [Int]? = nil, on pass: Pass
 ) -> Tensor {
   let (rows, columns) = (x.rows, x.columns)
-  let sizes = sizes ?? [columns]
   precondition(
-    weight.count == columns && bias.count == columns && sizes.last == columns,
-    "layerNorm: \(x.shape) does not fit \(weight.shape), \(bias.shape), sizes \(sizes)")
+    weight.count == columns && bias.count == columns && sizes.map { $0.last == columns } ?? true,
+    "layerNorm: \(x.shape) does not fit \(weight.shape), \(bias.shape), sizes \(sizes ?? [])")
+  let count = sizes?.count ?? 1
+  /// Calls `body` with the number, the first column and the columns of each chunk. Single requests
+  /// come here, so no list is made of one whole row.
+  func forEachChunk(_ body: (Int, Int, Int) -> Void) {
+    var start = 0
+    for j in 0..<count {
+      let end = sizes?[j] ?? columns
+      body(j, start, end - start)
+      start = end
+    }
+  }
   let y = Tensor(like: x)
-  let statistics = pass.isInference ? nil : Buffer(count: 2 * rows * sizes.count)
-  for (j, chunk) in chunks(sizes).enumerated() {
-    let (start, means) = (chunk.lowerBound, statistics.map { $0.pointer + 2 * rows * j })
+  let statistics = pass.isInference ? nil : Buffer(count: 2 * rows * count)
+  forEachChunk { j, start, width in
+    let means = statistics.map { $0.pointer + 2 * rows * j }
     loops.layerNorm(
       x.numbers + start, weight: weight.pointer + start, bias: bias.pointer + start,
-      epsilon: epsilon, rows: rows, columns: chunk.count, stride: columns,
+      epsilon: epsilon, rows: rows, columns: width, stride: columns,
       into: y.pointer + start, means: means, inverses: means.map { $0 + rows })
   }
   guard let statistics else { return y }
@@ -28,11 +38,11 @@ public func layerNorm(
     { [statistics] g in
       let sums = Buffer(count: 2 * columns)
       loops.fill(sums.pointer, count: 2 * columns, value: 0)
-      for (j, chunk) in chunks(sizes).enumerated() {
-        let (start, means) = (chunk.lowerBound, statistics.pointer + 2 * rows * j)
+      forEachChunk { j, start, width in
+        let means = statistics.pointer + 2 * rows * j
         loops.layerNormBackward(
           x: x.numbers + start, dy: g.pointer + start, weight: weight.pointer + start,
-          means: means, inverses: means + rows, rows: rows, columns: chunk.count, stride: columns,
+          means: means, inverses: means + rows, rows: rows, columns: width, stride: columns,
           into: g.pointer + start, dWeight: sums.pointer + start,
           dBias: sums.pointer + columns + start)
       }

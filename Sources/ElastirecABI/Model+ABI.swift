@@ -196,9 +196,7 @@ private func trainedSizes(
   let wanted = UnsafeBufferPointer(start: try unwrap(sizes, "sizes"), count: count).map {
     Int($0)
   }
-  guard let trained = (model as? any NestedModel)?.sizes else {
-    throw InvalidArgument("this model is not nested: it has one width alone")
-  }
+  let (_, trained) = try model.nested()
   try require(
     wanted.allSatisfy(trained.contains) && zip(wanted, wanted.dropFirst()).allSatisfy(<),
     "sizes must increase and be of \(trained), got \(wanted)")
@@ -212,9 +210,7 @@ public func elastirec_model_slice(
 ) -> elastirec_status {
   atBoundary(error) {
     let box = try box(model)
-    guard let nested = box.model as? any NestedModel else {
-      throw InvalidArgument("this model is not nested: it has one width alone")
-    }
+    let (nested, _) = try box.model.nested()
     let made = ModelBox(try nested.slice(size: Int(size), keepsFeatures: keepFeatures != 0))
     made.ranker.fallback = box.ranker.fallback
     try unwrap(small, "small").pointee = Handle.retained(made)

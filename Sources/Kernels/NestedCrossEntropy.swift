@@ -1,6 +1,11 @@
 import Glibc
 import VectorLoops
 
+/// The ranges of columns between nested sizes, ascending.
+public func chunks(_ sizes: [Int]) -> [Range<Int>] {
+  zip([0] + sizes, sizes).map { $0..<$1 }
+}
+
 /// The weighted sum of softmax cross-entropies of the first s[j] numbers of hidden states against
 /// the first s[j] columns of a table of items, for all sizes s at once (Kusupati et al., "Matryoshka
 /// Representation Learning", NeurIPS 2022).
@@ -47,12 +52,13 @@ public struct NestedCrossEntropy {
     precondition(
       sizes.last == table.columns && weights.count == sizes.count, "sizes end at the table's width")
     if hidden.rows == 0, tableBeta == 0 { dTable?.zero() }
+    let columns = chunks(sizes)
     var loss = 0.0
     for start in stride(from: 0, to: hidden.rows, by: Self.rowsAtOnce) {
       let rows = start..<min(start + Self.rowsAtOnce, hidden.rows)
       let part = Rows(
         loss: self, hidden: hidden.rows(rows), table: table, bias: bias,
-        targets: targets + start)
+        targets: targets + start, columns: columns)
       loss += part.run(
         dHidden: dHidden?.rows(rows), dTable: dTable, tableBeta: start == 0 ? tableBeta : 1,
         dBias: dBias)
@@ -68,10 +74,11 @@ public struct NestedCrossEntropy {
     let bias: Input?
     let targets: UnsafePointer<Int32>
 
-    private var levels: Int { loss.sizes.count }
-    private var rows: Int { hidden.rows }
+    /// The columns of each level.
+    let columns: [Range<Int>]
 
-    private func chunk(_ j: Int) -> Range<Int> { (j == 0 ? 0 : loss.sizes[j - 1])..<loss.sizes[j] }
+    private var levels: Int { columns.count }
+    private var rows: Int { hidden.rows }
 
     func run(dHidden: Matrix?, dTable: Matrix?, tableBeta: Float, dBias: Output?) -> Double {
       // Whole vectors, as the last one of a row is written whole.
@@ -107,7 +114,7 @@ public struct NestedCrossEntropy {
         differentiate(tile, logits, logSums)
         let items = table.rows(tile)
         for j in 0..<levels {
-          let (a, c) = (logits(j, tile), chunk(j))
+          let (a, c) = (logits(j, tile), columns[j])
           if let dHidden {
             gemm(
               a, items.columns(c), into: dHidden.columns(c), beta: tile.lowerBound == 0 ? 0 : 1)
@@ -135,7 +142,7 @@ public struct NestedCrossEntropy {
         let z = logits(j, tile)
         if j > 0 { z.copy(from: logits(j - 1, tile)) }
         gemm(
-          hidden.columns(chunk(j)), items.columns(chunk(j)), transposeB: true, into: z,
+          hidden.columns(columns[j]), items.columns(columns[j]), transposeB: true, into: z,
           beta: j == 0 ? 0 : 1, bias: j == 0 ? bias.map { $0 + tile.lowerBound } : nil)
       }
     }

@@ -1,5 +1,6 @@
 public import Autograd
 import Interactions
+import Kernels
 public import VectorLoops
 
 /// A linear map whose first outputs are a map of the first inputs, for each of some sizes: see

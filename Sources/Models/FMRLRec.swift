@@ -139,9 +139,7 @@ public struct FMRLRec: StreamingModel, NestedModel, FeatureModel {
   }
 
   public func stateParts(of size: Int) -> [(whole: Int, kept: Int)] {
-    let k = configuration.stateFactor
-    // The real and the imaginary parts of each block.
-    return Array(repeating: (k * configuration.dim, k * size), count: 2 * blocks.count)
+    blocks.stateParts(of: size, dim: configuration.dim)
   }
 
   public func slice(size: Int, keepsFeatures: Bool) throws -> any SequentialModel {

@@ -85,9 +85,7 @@ public struct LRURec: StreamingModel, NestedModel {
   }
 
   public func stateParts(of size: Int) -> [(whole: Int, kept: Int)] {
-    let (whole, dim) = (configuration.stateDim, configuration.dim)
-    // The real and the imaginary parts of each block.
-    return Array(repeating: (whole, whole / dim * size), count: 2 * blocks.count)
+    blocks.stateParts(of: size, dim: configuration.dim)
   }
 
   private func embed(_ items: [Int32], on pass: Pass) -> Tensor {

@@ -1,5 +1,5 @@
 import Autograd
-import Interactions
+public import Interactions
 public import Kernels
 import Layers
 import Synchronization
@@ -25,12 +25,24 @@ public protocol NestedModel: SequentialModel {
   func stateParts(of size: Int) -> [(whole: Int, kept: Int)]
 }
 
-extension NestedModel {
-  /// - Throws: `InvalidArgument` where the model was not trained at this size.
-  func require(size: Int) throws(InvalidArgument) -> [Int] {
-    guard let sizes else {
+extension Recommender {
+  /// The same as a nested model, and the widths inside it.
+  ///
+  /// - Throws: `InvalidArgument` where it is none.
+  public func nested() throws(InvalidArgument) -> (model: any NestedModel, sizes: [Int]) {
+    guard let model = self as? any NestedModel, let sizes = model.sizes else {
       throw InvalidArgument("this model is not nested: it has one width alone")
     }
+    return (model, sizes)
+  }
+}
+
+extension NestedModel {
+  /// The widths up to this one.
+  ///
+  /// - Throws: `InvalidArgument` where the model was not trained at this size.
+  public func require(size: Int) throws(InvalidArgument) -> [Int] {
+    let (_, sizes) = try nested()
     try Interactions.require(
       sizes.contains(size), "size \(size) was not trained; sizes are \(sizes)")
     return sizes.filter { $0 <= size }

@@ -40,6 +40,15 @@ extension Array where Element: RecurrentBlock {
   /// The numbers that stand for one person's past.
   var stateSize: Int { reduce(0) { $0 + $1.recurrence.stateSize } }
 
+  /// What a nested model of width `dim` keeps at a smaller one: the beginning of the real and of the
+  /// imaginary parts of each block.
+  func stateParts(of size: Int, dim: Int) -> [(whole: Int, kept: Int)] {
+    flatMap { block in
+      let whole = block.recurrence.stateSize / 2
+      return repeatElement((whole: whole, kept: whole / dim * size), count: 2)
+    }
+  }
+
   /// The states after one more token of each person.
   ///
   /// - Shapes: `x` and the result are `[people, dim]`; `states` is `[people, stateSize]` and is

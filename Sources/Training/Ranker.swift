@@ -134,8 +134,8 @@ public struct Ranker {
     small: Int
   ) throws(InvalidArgument) {
     let width = try streamSize()
-    guard let nested = model as? any NestedModel, let sizes = nested.sizes, sizes.contains(size)
-    else { throw InvalidArgument("size \(size) was not trained") }
+    let (nested, sizes) = try model.nested()
+    _ = try nested.require(size: size)
     let dim = sizes[sizes.count - 1]
     let kept = size + nested.stateParts(of: size).reduce(0) { $0 + $1.kept }
     try require(small == kept, "a stream of size \(size) has \(kept) numbers, got \(small)")
