@@ -15,12 +15,12 @@ public struct NestedWidths: Sendable {
 }
 
 /// Returns scale * the sum over rows of -sum(q log softmax(hidden table^T + bias)), where q puts 1 -
-/// smoothing on the row's target and smoothing / items on every item. See `FusedCrossEntropy`.
+/// smoothing on the row's target and smoothing / items on every item. See `SoftmaxCrossEntropy`.
 ///
 /// - Shapes: `hidden` is `[rows, dim]`, `table` is `[items, dim]`, `bias` is `[items]`, the result
 ///   is a scalar.
 /// - Parameter widths: where given, the weighted sum of the losses of the first numbers of states
-///   and items: see `NestedCrossEntropy`.
+///   and items.
 public func softmaxCrossEntropy(
   _ hidden: Tensor, table: Tensor, bias: Tensor? = nil, targets: [Int32], smoothing: Float = 0,
   widths: NestedWidths? = nil, scale: Float, on pass: Pass
@@ -32,13 +32,9 @@ public func softmaxCrossEntropy(
   let inputs = [hidden, table] + (bias.map { [$0] } ?? [])
   let biasNumbers = bias.map { Input($0.pointer) }
   func find(_ dHidden: Matrix? = nil, _ dTable: Matrix? = nil, _ dBias: Output? = nil) -> Double {
-    guard let widths else {
-      return FusedCrossEntropy(scale: scale, smoothing: smoothing)(
-        hidden: hidden.matrix, table: table.matrix, bias: biasNumbers, targets: targets,
-        dHidden: dHidden, dTable: dTable, tableBeta: 0, dBias: dBias)
-    }
-    return NestedCrossEntropy(
-      sizes: widths.sizes, weights: widths.weights, scale: scale, smoothing: smoothing)(
+    SoftmaxCrossEntropy(
+      sizes: widths?.sizes ?? [table.columns], weights: widths?.weights, scale: scale,
+      smoothing: smoothing)(
         hidden: hidden.matrix, table: table.matrix, bias: biasNumbers, targets: targets,
         dHidden: dHidden, dTable: dTable, tableBeta: 0, dBias: dBias)
   }

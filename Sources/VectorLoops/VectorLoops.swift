@@ -134,8 +134,8 @@ public protocol VectorLoops: SequenceLoops, Sendable {
   /// Returns the sum of exp(x[i] - peak), and writes the largest x[i] to `peak`.
   func sumOfExponentials(_ x: Input, count: Int, peak: Output) -> Float
 
-  /// The loss of `crossEntropy` alone. Leaves the logits as they are.
-  func crossEntropyLoss(_ logits: Input, count: Int, target: Int, smoothing: Float) -> Float
+  /// Replaces x by factor * exp(x - shift).
+  func exponentials(_ x: Output, count: Int, shift: Float, factor: Float)
 
   /// Replaces each row of scores by softmax(scale * x) over its first `first + r + 1` columns and
   /// zeroes the rest; from `first` = `columns` on, every row is whole. Writes log(sum(exp(scale *

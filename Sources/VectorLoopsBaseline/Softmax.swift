@@ -16,6 +16,14 @@ private struct AffineExponential: Unary {
   @_transparent func callAsFunction(_ x: Vector) -> Vector { exponential(fma(x, factor, shift)) }
 }
 
+/// factor * exp(x - shift).
+private struct ScaledExponential: Unary {
+  let factor: Vector
+  let shift: Vector
+
+  @_transparent func callAsFunction(_ x: Vector) -> Vector { factor * exponential(x - shift) }
+}
+
 /// scale * p * (dp - shift).
 private struct SoftmaxPullback: Binary {
   let scale: Vector
@@ -88,13 +96,10 @@ extension Loops {
     return result
   }
 
-  public func crossEntropyLoss(_ logits: Input, count: Int, target: Int, smoothing: Float)
-    -> Float
-  {
-    var peak: Float = 0
-    let logSum = logarithm(sumOfExponentials(logits, count: count, peak: &peak))
-    let mean = smoothing > 0 ? total(logits, count: count) / Float(count) : 0
-    return peak + logSum - (1 - smoothing) * logits[target] - smoothing * mean
+  public func exponentials(_ x: Output, count: Int, shift: Float, factor: Float) {
+    let f = ScaledExponential(
+      factor: Vector(repeating: factor), shift: Vector(repeating: shift))
+    map(f, x, into: x, count: count)
   }
 
   public func causalSoftmax(

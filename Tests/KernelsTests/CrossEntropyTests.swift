@@ -31,8 +31,9 @@ import _TestSupport
     return (loss, dHidden, dTable)
   }
 
-  @Test(arguments: [0, 1, 127, 128, 129, 300], [0.0, 0.2])
-  func chunksOfRowsGiveTheResultOfAllRows(rows: Int, smoothing: Double) {
+  /// All logits in one tile, kept in several, for a hundred rows at a time, and found again.
+  @Test(arguments: [0, 1, 255, 256, 257, 600], [0.0, 0.2])
+  func tilesGiveTheResultOfAllLogits(rows: Int, smoothing: Double) {
     let (dim, items, scale) = (6, 37, 0.25)
     let hidden = randomFloats(rows * dim, seed: 60)
     let table = randomFloats(items * dim, seed: 61)
@@ -41,20 +42,26 @@ import _TestSupport
       hidden, table, targets, dim: dim, scale: scale, smoothing: smoothing)
     let (h, e) = (Guarded(hidden), Guarded(table))
     func matrix(_ x: Guarded) -> Matrix { Matrix(x.pointer, rows: x.count / dim, columns: dim) }
-    let fused = FusedCrossEntropy(scale: Float(scale), smoothing: Float(smoothing))
-    let alone = fused(hidden: matrix(h), table: matrix(e), targets: targets)
-    for beta in [Float(0), 1] {
-      let dHidden = Guarded(count: hidden.count)
-      let dTable = Guarded(count: table.count, value: beta == 0 ? .nan : 0.5)
-      let loss = fused(
-        hidden: matrix(h), table: matrix(e), targets: targets, dHidden: matrix(dHidden),
-        dTable: matrix(dTable), tableBeta: beta)
-      expectClose([Float(loss), Float(alone)], [expected.loss, expected.loss], .loss, "loss")
-      expectClose(dHidden.values, expected.dHidden, .lossGradient, "dHidden, beta \(beta)")
-      expectClose(
-        dTable.values, expected.dTable.map { $0 + 0.5 * Double(beta) }, .lossGradient,
-        "dTable, beta \(beta)")
-      #expect(dHidden.isIntact && dTable.isIntact)
+    for (tileCount, keptCount) in [(1 << 17, 1 << 23), (1, 1 << 23), (1, 100 * 53), (1, 0)] {
+      let label = "tiles of \(tileCount), \(keptCount) kept"
+      let fused = SoftmaxCrossEntropy(
+        sizes: [dim], scale: Float(scale), smoothing: Float(smoothing), tileCount: tileCount,
+        keptCount: keptCount)
+      let alone = fused(hidden: matrix(h), table: matrix(e), targets: targets)
+      for beta in [Float(0), 1] {
+        let dHidden = Guarded(count: hidden.count)
+        let dTable = Guarded(count: table.count, value: beta == 0 ? .nan : 0.5)
+        let loss = fused(
+          hidden: matrix(h), table: matrix(e), targets: targets, dHidden: matrix(dHidden),
+          dTable: matrix(dTable), tableBeta: beta)
+        expectClose(
+          [Float(loss), Float(alone)], [expected.loss, expected.loss], .loss, "loss, \(label)")
+        expectClose(dHidden.values, expected.dHidden, .lossGradient, "dHidden, \(beta), \(label)")
+        expectClose(
+          dTable.values, expected.dTable.map { $0 + 0.5 * Double(beta) }, .lossGradient,
+          "dTable, \(beta), \(label)")
+        #expect(dHidden.isIntact && dTable.isIntact)
+      }
     }
   }
 
@@ -66,7 +73,7 @@ import _TestSupport
     let targets = (0..<rows).map { Int32($0) }
     let hidden = Matrix(h.pointer, rows: rows, columns: dim)
     let table = Matrix(e.pointer, rows: items, columns: dim)
-    let fused = FusedCrossEntropy(scale: 1)
+    let fused = SoftmaxCrossEntropy(sizes: [dim], scale: 1)
     func gradients(_ wants: (hidden: Bool, table: Bool)) -> ([Float], [Float]) {
       let (dHidden, dTable) = (Guarded(count: rows * dim), Guarded(count: items * dim))
       _ = fused(

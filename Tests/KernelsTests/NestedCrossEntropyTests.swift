@@ -34,7 +34,8 @@ import _TestSupport
         Guarded(count: rows * dim, value: 0), Guarded(count: items * dim, value: 0)
       )
       let dBias = Guarded(count: items, value: 0)
-      let fused = FusedCrossEntropy(scale: 0.25 * weight, smoothing: smoothing)
+      let fused = SoftmaxCrossEntropy(
+        sizes: [size], scale: 0.25 * weight, smoothing: smoothing)
       sum.loss += fused(
         hidden: columns(hidden, size), table: columns(table, size), bias: bias.pointer,
         targets: targets(rows), dHidden: columns(dHidden, size), dTable: columns(dTable, size),
@@ -54,9 +55,10 @@ import _TestSupport
     )
     let bias = Guarded(randomFloats(items, seed: 72))
     let expected = naive(hidden, table, bias, rows: rows, smoothing: smoothing)
-    for tileCount in [1 << 20, 3 * 256 * 32, 1] {
-      let nested = NestedCrossEntropy(
-        sizes: sizes, weights: weights, scale: 0.25, smoothing: smoothing, tileCount: tileCount)
+    for (tileCount, keptCount) in [(1 << 20, 1 << 23), (3 * 256 * 32, 0), (1, 1 << 23), (1, 0)] {
+      let nested = SoftmaxCrossEntropy(
+        sizes: sizes, weights: weights, scale: 0.25, smoothing: smoothing, tileCount: tileCount,
+        keptCount: keptCount)
       let (dHidden, dTable) = (
         Guarded(count: rows * dim, value: .nan), Guarded(count: items * dim, value: 0.5)
       )
@@ -68,7 +70,7 @@ import _TestSupport
       let alone = nested(
         hidden: columns(hidden, dim), table: columns(table, dim), bias: bias.pointer,
         targets: targets(rows))
-      let label = "tiles of \(tileCount)"
+      let label = "tiles of \(tileCount), \(keptCount) kept"
       expectClose(
         [Float(loss), Float(alone)], [expected.loss, expected.loss], .loss, "loss, \(label)")
       func close(_ found: Guarded, _ wanted: [Float], _ name: String) {
@@ -86,7 +88,7 @@ import _TestSupport
     let dTable = Guarded(count: items * dim, value: .nan)
     let hidden = Guarded(count: 0)
     let table = Guarded(randomFloats(items * dim, seed: 73))
-    let loss = NestedCrossEntropy(sizes: sizes, weights: weights, scale: 1)(
+    let loss = SoftmaxCrossEntropy(sizes: sizes, weights: weights, scale: 1)(
       hidden: columns(hidden, dim), table: columns(table, dim), targets: targets(1),
       dTable: columns(dTable, dim), tableBeta: 0)
     #expect(loss == 0 && dTable.values.allSatisfy { $0 == 0 })
