@@ -93,6 +93,8 @@ public final class Pass {
   /// The table of items that this step has computed, for models that read items from it.
   public let table: Tensor?
   private let dropoutKey: RandomKey?
+  /// Where dropouts differ from column to column.
+  private let widths: NestedWidths?
   private var ops: UInt32
 
   /// A pass that neither records nor drops anything.
@@ -101,12 +103,14 @@ public final class Pass {
   /// - Parameters:
   ///   - dropoutKey: the seed and the step that dropout draws from; nil drops nothing.
   ///   - firstOp: the number of the first op; passes of one step must not share numbers.
+  ///   - widths: those of a nested model, which may drop less in some columns than in others.
   public init(
     tape: Tape?, dropoutKey: RandomKey? = nil, firstToken: Int = 0, firstOp: UInt32 = 0,
-    table: Tensor? = nil
+    table: Tensor? = nil, widths: NestedWidths? = nil
   ) {
     self.tape = tape
     self.table = table
+    self.widths = widths.flatMap { $0.dropouts.allSatisfy { $0 == 1 } ? nil : $0 }
     self.dropoutKey = dropoutKey
     self.firstToken = firstToken
     ops = firstOp
@@ -125,9 +129,21 @@ public final class Pass {
   func dropoutScales(rows: Int, columns: Int, probability: Float) -> Buffer? {
     guard let key = nextKey(probability: probability) else { return nil }
     let scales = Buffer(count: rows * columns)
-    loops.dropoutScales(
-      scales.pointer, start: firstToken * columns, count: rows * columns, key: key,
-      probability: probability)
+    guard let widths else {
+      loops.dropoutScales(
+        scales.pointer, start: firstToken * columns, count: rows * columns, key: key,
+        probability: probability)
+      return scales
+    }
+    let parts = widths.dropouts(of: columns)
+    for row in 0..<rows {
+      for (part, factor) in parts {
+        loops.dropoutScales(
+          scales.pointer + row * columns + part.lowerBound,
+          start: (firstToken + row) * columns + part.lowerBound, count: part.count, key: key,
+          probability: factor * probability)
+      }
+    }
     return scales
   }
 

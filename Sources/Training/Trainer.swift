@@ -63,7 +63,7 @@ public final class Trainer {
     try require(
       (0..<histories.count).contains { histories.range($0).count > 1 },
       "training needs a history of at least two items")
-    widths = try Self.widths(of: model, options.sizeWeights)
+    widths = try Self.widths(of: model, options)
     parameters = model.parameters()
     optimizer = Adam(parameters, options.adam)
     sampler =
@@ -80,21 +80,24 @@ public final class Trainer {
   }
 
   /// The widths that a nested model is trained at.
-  private static func widths(of model: any SequentialModel, _ weights: [Float])
+  private static func widths(of model: any SequentialModel, _ options: TrainingOptions)
     throws(InvalidArgument) -> NestedWidths?
   {
+    var (weights, dropouts) = (options.sizeWeights, options.sizeDropout)
     guard let sizes = (model as? any NestedModel)?.sizes else {
       try require(weights.isEmpty, "size_weights are for nested models, and this is none")
+      try require(dropouts.isEmpty, "size_dropout is for nested models, and this is none")
       return nil
     }
-    if weights.isEmpty {
-      let equal = 1 / Float(sizes.count)
-      return NestedWidths(sizes: sizes, weights: sizes.map { _ in equal })
-    }
+    if weights.isEmpty { weights = sizes.map { _ in 1 / Float(sizes.count) } }
+    if dropouts.isEmpty { dropouts = sizes.map { _ in 1 } }
     try require(
       weights.count == sizes.count && weights.contains { $0 > 0 },
       "size_weights must be \(sizes.count) numbers, not all 0, got \(weights)")
-    return NestedWidths(sizes: sizes, weights: weights)
+    try require(
+      dropouts.count == sizes.count && dropouts.allSatisfy { $0 <= 1 },
+      "size_dropout must be \(sizes.count) numbers from 0 to 1, got \(dropouts)")
+    return NestedWidths(sizes: sizes, weights: weights, dropouts: dropouts)
   }
 
   private var steps: Int { batches.count }
@@ -262,7 +265,8 @@ public final class Trainer {
     let examples = sampling.examples(group.samples)
     let tape = Tape(store: store)
     let pass = Pass(
-      tape: tape, dropoutKey: dropoutKey, firstToken: group.firstToken, table: table)
+      tape: tape, dropoutKey: dropoutKey, firstToken: group.firstToken, table: table,
+      widths: widths)
     let hidden = sampling.encode(examples, on: pass)
     let loss = nestedLoss(hidden, scorer, on: pass) { hidden, scorer, widths, weight in
       self.loss(

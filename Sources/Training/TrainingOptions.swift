@@ -66,6 +66,9 @@ public struct TrainingOptions: Sendable {
   public var labelSmoothing: Float = 0
   /// How much the loss of each width of a nested model counts; none for equal shares.
   public var sizeWeights: [Float] = []
+  /// What a nested model's dropouts are multiplied by in the channels that each width adds; none
+  /// for 1.
+  public var sizeDropout: [Float] = []
   /// Histories in one step.
   public var batchSize = 128
   public var crop = Crop.last
@@ -100,6 +103,7 @@ public struct TrainingOptions: Sendable {
     bprRegularization = try fields.float("bpr_regularization", default: 1, from: 0)
     labelSmoothing = try fields.float("label_smoothing", default: 0, from: 0, to: 1)
     sizeWeights = try fields.floats("size_weights", from: 0)
+    sizeDropout = try fields.floats("size_dropout", from: 0)
     batchSize = try fields.integer("batch_size", default: batchSize, in: 1...Int(Int32.max))
     crop = try fields.choice("crop", default: crop)
     enum Optimizer: String, CaseIterable { case adam, adamw, adagrad }

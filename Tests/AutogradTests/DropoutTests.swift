@@ -42,6 +42,26 @@ import _TestSupport
     #expect(mask(rows: 50, columns: 7, twice) != first, "a second op of the same pass")
   }
 
+  /// Columns of two planes of a model of width 12, whose first four channels drop nothing, the next
+  /// four half as much as the last.
+  @Test func columnsOfNestedModelsDropTheirShare() {
+    let widths = NestedWidths(
+      sizes: [4, 8, 12], weights: [1, 1, 1], dropouts: [0, 0.5, 1])
+    let (rows, columns) = (500, 24)
+    func nested(firstToken: Int = 0) -> Pass {
+      Pass(tape: nil, dropoutKey: key, firstToken: firstToken, widths: widths)
+    }
+    let found = mask(rows: rows, columns: columns, nested(), probability: 0.5)
+    for (chunk, probability) in [Float(0), 0.25, 0.5].enumerated() {
+      let own = found.indices.filter { $0 % 12 / 4 == chunk }
+      let whole = mask(
+        rows: rows, columns: columns, pass(key), probability: probability)
+      #expect(own.allSatisfy { found[$0] == whole[$0] }, "chunk \(chunk)")
+    }
+    let rest = mask(rows: rows - 100, columns: columns, nested(firstToken: 100), probability: 0.5)
+    expectSameBits(rest, Array(found[(100 * columns)...]), "a later part of the batch")
+  }
+
   @Test func masksAreAsGoodAsIndependent() {
     // Two masks of rate 1/4 agree in 5/8 of all places, whatever tells their keys apart.
     let (rows, columns) = (400, 50)

@@ -121,6 +121,7 @@ BAD = {
     "initial_std": [0.0],
     "nested_sizes": [[], 16, (16, 8), (13, 16), (8, 8, 16)],
     "size_weights": [[], 1.0, (0, 0)],
+    "size_dropout": [[], 0.5, "0.5"],
     "samples": ["cloze"],
     "loss": ["hinge"],
     "negatives": [0],

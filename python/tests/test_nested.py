@@ -100,6 +100,16 @@ class TestSizes:
         assert not np.array_equal(one[level.format(0)], two[level.format(0)])
         np.testing.assert_array_equal(one[level.format(2)], two[level.format(2)])
 
+    @pytest.mark.parametrize("kind", ["fmrlrec", "lrurec", "sasrec"])
+    def test_dropout_is_what_the_channels_of_each_size_say(self, split, kind):
+        def loss(**options):
+            return fitted(kind, split, epochs=1, **options).history_[0]["loss"]
+
+        plain = loss(dropout=0.5)
+        assert loss(dropout=0.5, size_dropout=(1, 1, 1)) == plain
+        assert loss(dropout=0.5, size_dropout=(0, 0, 0)) == loss(dropout=0.0)
+        assert loss(dropout=0.5, size_dropout=(0, 1, 1)) not in (plain, loss(dropout=0.0))
+
     @pytest.mark.parametrize("loss", ["bce", "sampled_softmax", "bpr_max", "softmax"])
     def test_all_losses_train(self, split, loss):
         losses = [
@@ -151,6 +161,8 @@ class TestAt:
         assert (small.sizes, small.size_weights) == ((8, 16), None)
         small = fitted("fmrlrec", split, size_weights=[3, 2, 1]).at(size=16)
         assert small.size_weights == (3, 2)
+        small = fitted("lrurec", split, size_dropout=[0, 0.5, 1]).at(size=8)
+        assert small.size_dropout == (0,)
 
     def test_a_small_model_can_be_cut_again(self, nested):
         histories = [[1, 2], [3]]
@@ -243,18 +255,20 @@ class TestParameters:
             (er.LRURec, {"inner_dim": 40}, "inner_dim must be a multiple of dim=32, got 40"),
             (er.LRURec, {"nested_sizes": (2, 32)}, r"nested_sizes\[0\] must be .* 4 to \d+, got 2"),
             (er.LRURec, {"nested_sizes": (8, 11, 32)}, "must be ascending, 4 or more apart"),
-            (er.LRURec, {"size_weights": (1, 1)}, "a weight for each of 3 nested_sizes, got 2"),
+            (er.LRURec, {"size_weights": (1, 1)}, "a number for each of 3 nested_sizes, got 2"),
             (er.LRURec, {"size_weights": (1, -1, 1)}, r"size_weights\[1\] must be .* got -1"),
             (
                 er.LRURec,
                 {"nested_sizes": None, "size_weights": [1]},
                 "size_weights must be None without nested_sizes",
             ),
+            (er.LRURec, {"size_dropout": (0, 0.5, 1.5)}, r"size_dropout\[2\] must be .* got 1.5"),
+            (er.LRURec, {"size_dropout": (1,)}, "size_dropout must have a number for each of 3"),
             (er.SASRec, {"heads": 2}, r"nested_sizes must be a multiple of dim / heads=16, got 8"),
             (er.SASRec, {"scale_embedding": True}, "scale_embedding must be False with nested"),
             (er.FMRLRec, {"sizes": ()}, "sizes must be a list of one integer or more"),
             (er.FMRLRec, {"sizes": (16, 8)}, "sizes must be ascending, 4 or more apart"),
-            (er.FMRLRec, {"size_weights": [1] * 9}, "a weight for each of 3 sizes, got 9"),
+            (er.FMRLRec, {"size_weights": [1] * 9}, "a number for each of 3 sizes, got 9"),
             (er.FMRLRec, {"features": "text"}, "features must be a list of distinct names"),
             (
                 er.FMRLRec,

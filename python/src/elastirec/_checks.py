@@ -67,11 +67,16 @@ def widths(name: str, value: Any, high: int, apart: int = 4) -> list[int]:
     return found
 
 
-def weights(name: str, value: Any) -> list[float]:
-    """Return one or more numbers of at least 0, not all of them 0."""
+def reals(name: str, value: Any, limits: str) -> list[float]:
+    """Return one or more finite numbers within limits written as in mathematics."""
     if not isinstance(value, list | tuple | np.ndarray) or not len(value):
         raise ConfigError(f"{name} must be a list of one number or more, got {value!r}")
-    found = [real(f"{name}[{place}]", each, "[0, inf)") for place, each in enumerate(value)]
+    return [real(f"{name}[{place}]", each, limits) for place, each in enumerate(value)]
+
+
+def weights(name: str, value: Any) -> list[float]:
+    """Return one or more numbers of at least 0, not all of them 0."""
+    found = reals(name, value, "[0, inf)")
     if not any(found):
         raise ConfigError(f"{name} must be numbers, not all of them 0, got {value!r}")
     return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
-from elastirec._checks import integer, integers, names, real, weights, widths
+from elastirec._checks import integer, integers, names, real, reals, weights, widths
 
 LARGEST = 2**31 - 1  # that the library takes
 
@@ -24,5 +24,6 @@ Seed = Annotated[int, partial(integer, low=0, high=2**63 - 1)]
 Sizes = Annotated[Sequence[int], partial(integers, low=1, high=LARGEST)]
 Widths = Annotated[Sequence[int], partial(widths, high=LARGEST)]
 Weights = Annotated[Sequence[float], weights]
+Shares = Annotated[Sequence[float], partial(reals, limits="[0, 1]")]
 Names = Annotated[Sequence[str], names]
 AnyNames = Annotated[Sequence[str], partial(names, least=0)]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 from elastirec import _checks
-from elastirec._kinds import Weights
+from elastirec._kinds import Shares, Weights
 from elastirec._nested_memory import Maps, count
 from elastirec._network import Network
 from elastirec._origins import origins_of
@@ -29,12 +29,16 @@ class SizedRecommender(CausalRecommender):
     size_weights : sequence of float or None, default=None
         What the loss of each size counts, in the order of the sizes; None for equal weights that
         add up to 1.
+    size_dropout : sequence of float or None, default=None
+        What the dropouts are multiplied by in the channels that each size adds, from 0 to 1; None
+        for 1. Small models want less of it than large ones.
     """
 
-    _extra_options = CausalRecommender._extra_options | {"size_weights"}
+    _extra_options = CausalRecommender._extra_options | {"size_weights", "size_dropout"}
     _sizes_name: ClassVar[str] = "nested_sizes"  # the parameter that has them
 
     size_weights: Weights | None = None
+    size_dropout: Shares | None = None
 
     @property
     def sizes_(self) -> tuple[int, ...]:
@@ -89,10 +93,11 @@ class SizedRecommender(CausalRecommender):
     def _expect_fitting(self, configuration: Mapping[str, Any]) -> None:
         super()._expect_fitting(configuration)
         name, sizes = self._sizes_name, configuration.get(self._sizes_name)
-        (weights,) = self._checked(["size_weights"]).values()
+        lists = self._checked(["size_weights", "size_dropout"])
+        given = {option: values for option, values in lists.items() if values is not None}
         if sizes is None:
-            if weights is not None:
-                raise ConfigError(f"size_weights must be None without {name}, got {weights}")
+            for option, values in given.items():
+                raise ConfigError(f"{option} must be None without {name}, got {values}")
             return
         dim = configuration.get("dim", sizes[-1])
         if sizes[-1] != dim:
@@ -100,9 +105,10 @@ class SizedRecommender(CausalRecommender):
         for other in ("inner_dim", "state_dim"):
             if other in configuration:
                 _checks.multiple(other, configuration[other], "dim", dim)
-        if weights is not None and len(weights) != len(sizes):
-            wanted = f"a weight for each of {len(sizes)} {name}"
-            raise ConfigError(f"size_weights must have {wanted}, got {len(weights)}")
+        for option, values in given.items():
+            if len(values) != len(sizes):
+                wanted = f"a number for each of {len(sizes)} {name}"
+                raise ConfigError(f"{option} must have {wanted}, got {len(values)}")
 
     def _prepare(self, log: Interactions, configuration: dict[str, Any]) -> None:
         sizes = configuration.get(self._sizes_name, ())
@@ -157,4 +163,6 @@ class SizedRecommender(CausalRecommender):
         if self.size_weights is not None:
             kept = tuple(self.size_weights)[: len(sizes)]
             params["size_weights"] = kept if any(kept) else None
+        if self.size_dropout is not None:
+            params["size_dropout"] = tuple(self.size_dropout)[: len(sizes)]
         return params
