@@ -15,8 +15,8 @@ public func chunks(_ sizes: [Int]) -> [Range<Int>] {
 /// of columns, so all sizes take the matrix products of the largest.
 ///
 /// A first pass over the tiles of some rows finds the normalisers, a second one the gradients. The
-/// logits of all items are kept in between where that takes little memory, else found again: a
-/// quarter more products, but memory that does not grow with items and sizes.
+/// logits of all items are kept in between where that takes little memory, else found again: a third
+/// more products, but memory that does not grow with items and sizes.
 public struct SoftmaxCrossEntropy {
   public let sizes: [Int]
   /// The weight of each size.

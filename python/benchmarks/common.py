@@ -118,6 +118,18 @@ def item_vectors(name: str, kind: str) -> NDArray[np.float32] | None:
     return result
 
 
+def whitened(vectors: NDArray[np.float32], length: float = 2.0) -> NDArray[np.float32]:
+    """Return vectors about their mean that vary as much in every direction.
+
+    What embeddings of texts have in common hides what tells them apart. ``length`` is the root mean
+    square of the lengths of the results.
+    """
+    x = vectors - vectors.mean(axis=0, dtype=np.float64)
+    variances, directions = np.linalg.eigh(x.T @ x / len(x))
+    x = x @ (directions / np.sqrt(np.maximum(variances, 1e-12)))
+    return (length * x / np.sqrt((x**2).sum(axis=1).mean())).astype(np.float32)
+
+
 def _folders() -> list[Path]:
     """Return where real data may be."""
     given = os.environ.get("ELASTIREC_DATA")

@@ -29,7 +29,7 @@ NAMES = {"hr": "HR", "ndcg": "NDCG", "mrr": "MRR", "recall": "Recall"}
 Row = dict[str, Any]  # what one seed of a run gave
 
 
-def log_of(data: str, vectors: Sequence[str] = ()) -> er.Interactions:
+def log_of(data: str, vectors: Sequence[str] = (), whitened: bool = False) -> er.Interactions:
     """Return a log in the order of its file, with vectors of items; see ``common.item_vectors``."""
     if data == "ml-1m-all":
         return er.datasets.movielens_1m().log
@@ -41,10 +41,10 @@ def log_of(data: str, vectors: Sequence[str] = ()) -> er.Interactions:
     if data == name:
         known = None
         if vectors:
-            ids = {"item": np.arange(loaded.item_count)}
-            known = er.ItemFeatures(
-                ids, vectors={kind: common.item_vectors(name, kind) for kind in vectors}
-            )
+            about = {kind: common.item_vectors(name, kind) for kind in vectors}
+            if whitened:
+                about = {kind: common.whitened(matrix) for kind, matrix in about.items()}
+            known = er.ItemFeatures({"item": np.arange(loaded.item_count)}, vectors=about)
         return er.Interactions({"user": users, "item": loaded.items}, item_features=known)
     places = np.arange(len(users)) - loaded.offsets[users]
     whole = places < np.diff(loaded.offsets)[users] // ROW * ROW
@@ -52,9 +52,9 @@ def log_of(data: str, vectors: Sequence[str] = ()) -> er.Interactions:
     return er.Interactions({"user": rows, "item": loaded.items[whole]})
 
 
-def split_of(group: Group, vectors: Sequence[str] = ()) -> er.Split:
+def split_of(group: Group, run: Run) -> er.Split:
     """Return the parts to train on, to validate and to test with."""
-    log = log_of(group.data, vectors)
+    log = log_of(group.data, run.vectors, run.whitened)
     if group.split == "sequences":
         return er.split_sequences(log, fractions=(0.8, 0.1, 0.1), random_state=0)
     return er.leave_one_out(log)
@@ -63,7 +63,7 @@ def split_of(group: Group, vectors: Sequence[str] = ()) -> er.Split:
 def repeat(run: Run, seed: int) -> Row:
     """Train and evaluate once."""
     group = GROUPS[run.group]
-    split = split_of(group, run.vectors)
+    split = split_of(group, run)
     seeded = {} if run.model == "Popularity" else {"random_state": seed}
     model = getattr(er, run.model)(**run.options, **seeded)
     began = time.perf_counter()

@@ -62,6 +62,8 @@ class Run:
         Whether it runs only if named, as it takes hours.
     vectors : tuple of str
         What is known of items that the model reads; see ``common.item_vectors``.
+    whitened : bool
+        Whether the vectors go through ``common.whitened`` before.
     label : str
         What the page adds to the name of the model.
     """
@@ -74,6 +76,7 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict)
     slow: bool = False
     vectors: tuple[str, ...] = ()
+    whitened: bool = False
     label: str = ""
 
     @property
@@ -131,8 +134,9 @@ GROUPS = {
 GROUPS |= {
     "beauty-nested": Group(
         "Amazon Beauty, nested models",
-        "As above. Text is what all-MiniLM-L6-v2 makes of titles. One training gives all sizes of"
-        " a line; a model with one size is dense.",
+        "As above. Text is what all-MiniLM-L6-v2 makes of titles, about its mean and of equal"
+        " variance in all directions (`common.whitened`). One training gives all sizes of a line; a"
+        " model with one size is dense.",
         "beauty",
         FOUR,
         sizes=True,
@@ -179,24 +183,23 @@ _ROWS = {
     "epochs": 20,
     "patience": 3,
 }
-_SIZES = (8, 16, 32, 64, 128, 256)
-_NESTED = {
-    "undecayed": (),
-    "dropout": 0.6,
-    "recurrence_dropout": 0.6,
+_TITLES = {
+    "ids": True,
+    "initial_std": 0.004,
+    "first_item": False,
     "batch_size": 128,
-    "learning_rate": 1e-3,
-    "epochs": 22,
     "patience": None,
 }
 _FILMS = {
     "sizes": (8, 16, 32, 64),
     "ids": True,
-    "dropout": 0.3,
-    "recurrence_dropout": 0.3,
+    "dropout": 0.1,
+    "size_dropout": (0, 0.5, 1, 1),
+    "initial_std": 0.004,
+    "first_item": False,
     "batch_size": 64,
-    "learning_rate": 1e-3,
-    "epochs": 20,
+    "learning_rate": 2e-3,
+    "epochs": 15,
     "patience": None,
 }
 _GAPS = [1, 4, 1, 4, 1, 4, 1, 4]
@@ -339,24 +342,87 @@ RUNS = [
         "FMRLRec",
         figures(FOUR, 0.0613, 0.0415, 0.0939, 0.0520),
         f"{_FMRLREC}, texts and images",
-        {"sizes": _SIZES, "ids": True, **_NESTED},
+        {
+            "sizes": (8, 16, 32, 64, 128, 256, 512),
+            "dropout": 0.6,
+            "size_dropout": (0.2, 0.2, 0.3, 0.4, 0.6, 0.8, 1),
+            **_TITLES,
+            "learning_rate": 5e-4,
+            "epochs": 11,
+        },
         vectors=("text",),
+        whitened=True,
         label="ids and texts",
+    ),
+    Run(
+        "beauty-nested",
+        "text-128",
+        "FMRLRec",
+        options={
+            "sizes": (16, 32, 64, 128),
+            "dropout": 0.35,
+            "size_dropout": (0.3, 0.4, 0.6, 1),
+            **_TITLES,
+            "learning_rate": 1e-3,
+            "epochs": 12,
+        },
+        vectors=("text",),
+        whitened=True,
+        label="ids and texts, up to 128",
     ),
     Run(
         "beauty-nested",
         "text-64",
         "FMRLRec",
-        options={"sizes": (64,), "ids": True, **_NESTED},
+        options={
+            "sizes": (64,),
+            "dropout": 0.2,
+            **_TITLES,
+            "learning_rate": 1e-3,
+            "epochs": 12,
+        },
         vectors=("text",),
+        whitened=True,
         label="ids and texts, 64 alone",
     ),
     Run(
         "beauty-nested",
-        "ids",
-        "FMRLRec",
-        options={"sizes": _SIZES, **_NESTED},
-        label="ids",
+        "lrurec",
+        "LRURec",
+        options={
+            "dim": 128,
+            "state_dim": 256,
+            "inner_dim": 512,
+            "nested_sizes": (8, 16, 32, 64, 128),
+            "dropout": 0.5,
+            "size_dropout": (0.2, 0.3, 0.4, 0.7, 1),
+            **_BEAUTY,
+            "epochs": 16,
+        },
+    ),
+    Run(
+        "beauty-nested",
+        "lrurec-64",
+        "LRURec",
+        options={"dropout": 0.35, "nested_sizes": (64,), **_BEAUTY, "epochs": 16},
+        label="64 alone",
+    ),
+    Run(
+        "beauty-nested",
+        "sasrec",
+        "SASRec",
+        options={
+            "dim": 128,
+            "inner_dim": 512,
+            "heads": 8,
+            "nested_sizes": (16, 32, 64, 128),
+            "dropout": 0.5,
+            "attention_dropout": 0.3,
+            "inner_dropout": 0.5,
+            "size_dropout": (0.3, 0.4, 0.7, 1),
+            **_BEAUTY,
+            "epochs": 16,
+        },
     ),
     *(
         Run(
