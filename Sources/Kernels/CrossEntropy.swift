@@ -107,7 +107,9 @@ public struct SoftmaxCrossEntropy {
       }
       let keeps = self.keeps && (dHidden != nil || dTable != nil || dBias != nil)
       let tileCount = levels * rows * width
-      let buffer = Buffer(count: keeps ? tiles.count * tileCount : tileCount)
+      // Of one size where it is large, as the pool would keep blocks of each size that ever occurs.
+      let count = keeps ? tiles.count * tileCount : tileCount
+      let buffer = Buffer(count: count > 1 << 20 ? max(count, loss.keptCount) : count)
       /// The logits of level j for the items of a tile.
       func logits(_ j: Int, _ tile: Range<Int>) -> Matrix {
         let start = keeps ? tile.lowerBound / width * tileCount : 0
