@@ -29,6 +29,9 @@ public struct SoftmaxCrossEntropy {
   /// The most logits that are kept from one pass to the next.
   private let keptCount: Int
 
+  /// The most logits in memory: those that are kept, the last tile of them whole.
+  private var largestCount: Int { keptCount + tileCount }
+
   public init(
     sizes: [Int], weights: [Float]? = nil, scale: Float, smoothing: Float = 0,
     tileCount: Int = 1 << 17, keptCount: Int = 1 << 23
@@ -109,7 +112,7 @@ public struct SoftmaxCrossEntropy {
       let tileCount = levels * rows * width
       // Of one size where it is large, as the pool would keep blocks of each size that ever occurs.
       let count = keeps ? tiles.count * tileCount : tileCount
-      let buffer = Buffer(count: count > 1 << 20 ? max(count, loss.keptCount) : count)
+      let buffer = Buffer(count: count > 1 << 20 ? max(count, loss.largestCount) : count)
       /// The logits of level j for the items of a tile.
       func logits(_ j: Int, _ tile: Range<Int>) -> Matrix {
         let start = keeps ? tile.lowerBound / width * tileCount : 0
