@@ -17,7 +17,8 @@ from typing import Any
 
 import common
 import numpy as np
-from reproductions import GROUPS, RUNS, Group, Run
+from reproduced_groups import GROUPS, Group
+from reproductions import RUNS, Run
 
 import elastirec as er
 

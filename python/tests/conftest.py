@@ -12,6 +12,7 @@ from hypothesis import settings
 
 import elastirec as er
 from elastirec._base import Recommender
+from elastirec._nested import NestedRecommender
 
 SMALL = {"dim": 16, "inner_dim": 32, "blocks": 1, "max_length": 12, "learning_rate": 1e-2}
 # Every model, in a size that trains in a moment.
@@ -47,6 +48,35 @@ SIZES: dict[type[Recommender], dict[str, Any]] = {
 }
 MODELS = list(SIZES)
 TRAINED = MODELS[1:]
+
+# Every kind of nested model.
+SHAPES = (8, 16, 32)
+NESTED: dict[str, tuple[type[NestedRecommender], dict[str, Any]]] = {
+    "fmrlrec": (er.FMRLRec, {**SIZES[er.FMRLRec], "sizes": SHAPES, "blocks": 2}),
+    "features": (
+        er.FMRLRec,
+        {**SIZES[er.FMRLRec], "sizes": SHAPES, "ids": None, "state_factor": 2},
+    ),
+    "lrurec": (er.LRURec, {**SMALL, "dim": 32, "state_dim": 64, "nested_sizes": SHAPES}),
+    "sasrec": (er.SASRec, {**SMALL, "dim": 32, "heads": 4, "nested_sizes": SHAPES}),
+    "linear": (
+        er.SASRec,
+        {
+            **SMALL,
+            "dim": 32,
+            "heads": 4,
+            "nested_sizes": SHAPES,
+            "attention": "linear_causal",
+            "tied": False,
+            "norm": "post",
+        },
+    ),
+}
+
+
+def fitted(name: str, split: er.Split, **options: Any) -> Any:
+    kind, given = NESTED[name]
+    return kind(**{**given, "epochs": 3, **options}).fit(split.train, progress=False)
 
 
 settings.register_profile("ci", derandomize=True)
@@ -100,6 +130,12 @@ def any_model(request: pytest.FixtureRequest, split: er.Split) -> Recommender:
     kind = request.param
     epochs = {"epochs": 3} if kind in TRAINED else {}
     return kind(**SIZES[kind], **epochs).fit(split.train, validation=split.valid, progress=False)
+
+
+@pytest.fixture(scope="session", params=NESTED)
+def nested(request: pytest.FixtureRequest, split: er.Split) -> Any:
+    """Every kind of nested model, fitted."""
+    return fitted(request.param, split)
 
 
 @pytest.fixture(params=["sasrec", "popularity"])

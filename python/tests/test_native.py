@@ -6,16 +6,25 @@ import re
 import threading
 import tracemalloc
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
+from native_calls import (
+    HISTORIES,
+    ITEMS,
+    VALUES,
+    VECTORS,
+    misaligned,
+    rank,
+    read_only,
+    recommend,
+    rows,
+    scores,
+    similar,
+)
 
-import elastirec  # noqa: F401  (sets the environment that the extension is loaded in)
 from elastirec import _native
-
-ITEMS = 5
 
 
 @pytest.fixture
@@ -36,73 +45,6 @@ def personal() -> Any:
     """A model that knows four people."""
     configuration = {"model": "caser", "items": ITEMS, "users": 4, "dim": 8}
     return _native.model_create(json.dumps(configuration))
-
-
-@pytest.fixture
-def nested() -> Any:
-    """A model of the sizes 8 and 16."""
-    sizes = {"dim": 16, "state_dim": 16, "inner_dim": 16, "nested_sizes": [8, 16]}
-    return _native.model_create(json.dumps({"model": "lrurec", "items": ITEMS, **sizes}))
-
-
-def rows(*lists: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    offsets = np.cumsum([0, *map(len, lists)])
-    return np.array(list(chain(*lists)), np.int32), offsets.astype(np.int64)
-
-
-HISTORIES = rows([0, 1], [2], [3, 4, 0])
-VALUES = rows([2, 0], [], [1], [0], [1, 2])
-VECTORS = np.ones((ITEMS, 2), np.float32)
-
-
-def scores(dtype: Any = np.float32) -> np.ndarray:
-    return np.zeros((3, ITEMS), dtype)
-
-
-def recommend(model: Any, histories: Any = HISTORIES, **changes: Any) -> None:
-    arguments: dict[str, Any] = {
-        "excluded": None,
-        "allowed": None,
-        "k": 2,
-        "threads": 1,
-        "out_items": np.zeros((3, 2), np.int32),
-        "out_scores": np.zeros((3, 2), np.float32),
-    }
-    _native.model_recommend(model, histories, *(arguments | changes).values())
-
-
-def rank(model: Any, targets: Any = HISTORIES, **changes: Any) -> None:
-    arguments: dict[str, Any] = {
-        "excluded": None,
-        "candidates": None,
-        "k": 0,
-        "sizes": None,
-        "threads": 1,
-        "out_ranks": np.zeros(6, np.int32),
-        "out_top": None,
-    }
-    _native.model_rank(model, HISTORIES, targets, *(arguments | changes).values())
-
-
-def similar(model: Any, **changes: Any) -> None:
-    arguments: dict[str, Any] = {
-        "items": np.array([1, 2], np.int32),
-        "k": 3,
-        "threads": 1,
-        "out_items": np.zeros((2, 3), np.int32),
-        "out_cosines": np.zeros((2, 3), np.float32),
-    }
-    _native.model_similar(model, *(arguments | changes).values())
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array
-
-
-def misaligned(count: int, dtype: Any) -> np.ndarray:
-    size = np.dtype(dtype).itemsize
-    return np.zeros(count * size + 1, np.uint8)[1:].view(dtype)
 
 
 def test_every_call_succeeds_on_good_arguments(model: Any) -> None:
@@ -391,92 +333,3 @@ def test_models_that_know_nobody_ignore_whose_histories_are(model: Any) -> None:
     _native.model_score(model, (*HISTORIES, np.array([7, 8, 9], "i4")), 1, out)
     _native.model_score(model, HISTORIES, 1, expected)
     np.testing.assert_array_equal(out, expected)
-
-
-def sizes(*widths: int) -> np.ndarray:
-    return np.array(widths, np.int64)
-
-
-def streams(model: Any, count: int = 2) -> np.ndarray:
-    return np.zeros((count, _native.model_stream_size(model)), np.float32)
-
-
-def test_a_slice_answers_as_its_size_does(nested: Any) -> None:
-    small = _native.model_slice(nested, 8, False)
-    ranks, alone = np.zeros((2, 6), np.int32), np.zeros(6, np.int32)
-    top, best = np.zeros((2, 3, 4), np.int32), np.zeros((3, 4), np.int32)
-    rank(nested, sizes=sizes(8, 16), k=4, out_ranks=ranks, out_top=top)
-    for row, model in enumerate((small, nested)):
-        rank(model, k=4, out_ranks=alone, out_top=best)
-        np.testing.assert_array_equal(ranks[row], alone)
-        np.testing.assert_array_equal(top[row], best)
-
-
-def test_slices_of_streams_are_those_of_the_slice(nested: Any) -> None:
-    small = _native.model_slice(nested, 8, True)
-    whole, part, expected = streams(nested), streams(small), streams(small)
-    for items in ([1, 2], [3, 0]):
-        _native.model_stream_advance(nested, whole, np.array(items, np.int32), 1)
-        _native.model_stream_advance(small, expected, np.array(items, np.int32), 1)
-    _native.model_stream_slice(nested, whole, 8, part)
-    np.testing.assert_array_equal(part, expected)
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "match"),
-    [
-        (lambda m: _native.model_slice(m, 12, False), ValueError, "size 12 was not trained"),
-        (lambda m: _native.model_slice(m, -(2**63), False), ValueError, "was not trained"),
-        (lambda m: _native.model_slice(m, "8", False), TypeError, "size must be an integer"),
-        (lambda m: _native.model_slice(7, 8, False), TypeError, "Model, not int"),
-        (
-            lambda m: rank(m, sizes=sizes(8, 16)),
-            ValueError,
-            "out_ranks must have 12 x 1 entries, got 6",
-        ),
-        (lambda m: rank(m, sizes=sizes()), ValueError, "sizes must be None or have at least 1"),
-        (lambda m: rank(m, sizes=sizes(12)), ValueError, "sizes must increase and be of"),
-        (lambda m: rank(m, sizes=np.array([8], np.int32)), TypeError, "sizes .* native int64"),
-        (lambda m: rank(m, sizes=8), TypeError, "sizes must be an array"),
-        (
-            lambda m: rank(m, sizes=sizes(8), k=2, out_top=np.zeros((2, 3, 2), np.int32)),
-            ValueError,
-            "out_top must have 3 x 2 entries, got 12",
-        ),
-        (
-            lambda m: _native.model_stream_slice(m, streams(m), 12, streams(m)),
-            ValueError,
-            "12 was not trained",
-        ),
-        (lambda m: _native.model_stream_slice(m, streams(m), 8, streams(m)), ValueError, None),
-        (
-            lambda m: _native.model_stream_slice(m, streams(m)[:, :3].copy(), 8, streams(m)),
-            ValueError,
-            "a stream of this model has",
-        ),
-        (
-            lambda m: _native.model_stream_slice(m, streams(m), 8, streams(m, 3)),
-            ValueError,
-            "out must have a row for each of 2 streams, got 3",
-        ),
-        (
-            lambda m: _native.model_stream_slice(m, streams(m), 8, read_only(streams(m))),
-            ValueError,
-            "writable",
-        ),
-    ],
-)
-def test_what_a_nested_model_cannot_do_is_an_error(
-    nested: Any, call: Callable[[Any], object], error: type[Exception], match: str | None
-) -> None:
-    with pytest.raises(error, match=match):
-        call(nested)
-
-
-def test_other_models_have_no_sizes(model: Any) -> None:
-    for call in (
-        lambda: _native.model_slice(model, 8, False),
-        lambda: rank(model, sizes=sizes(8)),
-    ):
-        with pytest.raises(ValueError, match="not nested"):
-            call()

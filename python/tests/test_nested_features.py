@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tolerance
-from test_nested import NESTED, fitted
+from conftest import NESTED, fitted
 
 import elastirec as er
 
