@@ -68,7 +68,12 @@ def repeat(run: Run, seed: int) -> Row:
     seeded = {} if run.model == "Popularity" else {"random_state": seed}
     model = getattr(er, run.model)(**run.options, **seeded)
     began = time.perf_counter()
-    model.fit(split.train, validation=split.valid, callbacks=[logger(run, seed)])
+    model.fit(
+        split.train,
+        validation=split.valid,
+        exclude_seen=group.exclude_seen,
+        callbacks=[logger(run, seed)],
+    )
     minutes = (time.perf_counter() - began) / 60
     row: Row = {"run": run.key, "seed": seed, "minutes": round(minutes, 2)}
     row["best_epoch"] = model.best_epoch_

@@ -20,7 +20,7 @@ class Group:
     split : {"leave-one-out", "sequences"}
     candidates : str
     exclude_seen : bool
-        Whether the history stays out of the ranking, as in ``evaluate``.
+        Whether the history stays out of the ranking, as in ``evaluate``, on the validation too.
     sizes : bool
         Whether the models are nested, and all their sizes are shown.
     """

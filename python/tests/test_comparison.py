@@ -56,6 +56,13 @@ def test_the_table_says_what_each_model_says_alone(found, split, sasrec, popular
     assert found._length == round(np.median(lengths))
 
 
+def test_training_validates_as_the_comparison_ranks(split):
+    model = er.SASRec(**SMALL, epochs=1)
+    er.compare([model], split, exclude_seen=False, progress=False)
+    report = model.evaluate(split.valid, 10, exclude_seen=False)
+    assert model.history_[0]["ndcg@10"] == report["ndcg@10"]
+
+
 def test_differences_are_those_of_each_person(found, split):
     gains = [
         metrics.ndcg(report.ranks, split.test._targets[1], 10) for report in found.reports.values()

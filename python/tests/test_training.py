@@ -14,7 +14,7 @@ from elastirec import _training
 
 
 def fit(split: er.Split, *, validation: bool = True, **options: object) -> er.SASRec:
-    keys = ("callbacks", "checkpoint", "progress")
+    keys = ("callbacks", "checkpoint", "exclude_seen", "progress")
     arguments = {"progress": False, **{k: options.pop(k) for k in keys if k in options}}
     if validation:
         arguments["validation"] = split.valid
@@ -51,6 +51,24 @@ def test_the_best_epoch_is_kept(split):
         np.array_equal(kept[name], values) for name, values in snapshots[best["epoch"] - 1].items()
     )
     assert model.evaluate(split.valid, 10)["ndcg@10"] == best["ndcg@10"]
+
+
+@pytest.mark.parametrize("kind", [er.SASRec, er.Popularity])
+def test_the_validation_ranks_the_history_where_it_counts(split, kind):
+    found = {}
+    for exclude_seen in (True, False):
+        model = kind(**SMALL, epochs=3) if kind is er.SASRec else kind()
+        model.fit(split.train, validation=split.valid, exclude_seen=exclude_seen, progress=False)
+        report = model.evaluate(split.valid, 10, exclude_seen=exclude_seen)
+        found[exclude_seen] = model.history_[model.best_epoch_ - 1]["ndcg@10"]
+        assert found[exclude_seen] == report["ndcg@10"]
+    assert found[True] > found[False]
+
+
+@pytest.mark.parametrize("kind", [er.SASRec, er.Popularity])
+def test_exclude_seen_is_true_or_false(split, kind):
+    with pytest.raises(er.ConfigError, match="exclude_seen must be True or False, got 'no'"):
+        kind().fit(split.train, validation=split.valid, exclude_seen="no", progress=False)
 
 
 def test_patience_ends_training(split):

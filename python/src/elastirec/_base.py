@@ -45,6 +45,7 @@ class Recommender(Model):
         log: Interactions,
         *,
         validation: Holdout | None = None,
+        exclude_seen: bool = True,
         progress: bool = True,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,

@@ -85,7 +85,12 @@ def finish(
         If Ctrl-C ended its training, which ``fit`` itself survives.
     """
     if not _is_fitted(model):
-        model.fit(split.train, validation=split.valid, progress=progress)
+        model.fit(
+            split.train,
+            validation=split.valid,
+            exclude_seen=arguments["exclude_seen"],
+            progress=progress,
+        )
         if model.stopped_ == "interrupted":
             raise KeyboardInterrupt
     report = model.evaluate(split.test, per_user=True, **arguments)

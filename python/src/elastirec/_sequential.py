@@ -129,6 +129,7 @@ default="softmax"
         log: Interactions,
         *,
         validation: Holdout | None = None,
+        exclude_seen: bool = True,
         progress: bool = True,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
@@ -144,8 +145,10 @@ default="softmax"
         log : Interactions
             Such as ``split.train``.
         validation : Holdout, default=None
-            Such as ``split.valid``: ranked after each epoch, history excluded. The weights of the
-            epoch with the best NDCG@10 are kept.
+            Such as ``split.valid``: ranked after each epoch. The weights of the epoch with the best
+            NDCG@10 are kept.
+        exclude_seen : bool, default=True
+            Whether the validation is ranked without the items of the history, as in ``evaluate``.
         progress : bool, default=True
             Whether to show progress on standard error.
         callbacks : sequence of callables, default=()
@@ -169,7 +172,7 @@ default="softmax"
         with self._fitting():
             log = expect_log(log)
             configuration, options = self._configuration(), self._options()
-            plan = self._plan(log, validation, progress, callbacks, checkpoint)
+            plan = self._plan(log, validation, exclude_seen, progress, callbacks, checkpoint)
             self._prepare(log, configuration)
             done = len(self.history_)
             options.update(seed=self.seed_, first_epoch=done, total_epochs=plan.epochs)
@@ -233,6 +236,7 @@ default="softmax"
         self,
         log: Interactions,
         validation: Holdout | None,
+        exclude_seen: bool,
         progress: bool,
         callbacks: Sequence[Callback],
         checkpoint: str | os.PathLike[str] | None,
@@ -247,6 +251,7 @@ default="softmax"
         return Plan(
             **self._checked(["epochs", "patience"]),
             validation=validation,
+            exclude_seen=flag("exclude_seen", exclude_seen),
             threads=threads(self.n_jobs),
             progress=flag("progress", progress),
             callbacks=tuple(callbacks),

@@ -34,6 +34,7 @@ class Plan:
     epochs: int
     patience: int | None
     validation: Holdout | None
+    exclude_seen: bool
     threads: int
     progress: bool
     callbacks: Sequence[Callback]
@@ -150,7 +151,7 @@ class Training:
             self.plan.validation,
             10,
             candidates="all",
-            exclude_seen=True,
+            exclude_seen=self.plan.exclude_seen,
             per_user=False,
             metrics=("recall", "ndcg", "mrr"),
             random_state=0,

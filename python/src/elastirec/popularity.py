@@ -36,6 +36,7 @@ class Popularity(Recommender):
         log: Interactions,
         *,
         validation: Holdout | None = None,
+        exclude_seen: bool = True,
         progress: bool = True,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
@@ -47,7 +48,7 @@ class Popularity(Recommender):
         log : Interactions
         validation : Holdout, default=None
             Ranked once, for ``history_``.
-        progress, callbacks, checkpoint
+        exclude_seen, progress, callbacks, checkpoint
             As for every model; there is one epoch, without a loss and too short to show.
 
         Raises
@@ -65,7 +66,10 @@ class Popularity(Recommender):
             network.set_parameters({"popularity": log.counts().astype(np.float32)})
             row: dict[str, Any] = {"epoch": 1}
             if validation is not None:
-                row.update(self.evaluate(validation, 10, metrics=("recall", "ndcg", "mrr")))
+                metrics = ("recall", "ndcg", "mrr")
+                row.update(
+                    self.evaluate(validation, 10, metrics=metrics, exclude_seen=exclude_seen)
+                )
             row.update(seconds=time.perf_counter() - began, tokens=log.n_interactions)
             self.history_, self.best_epoch_, self.stopped_ = [row], 1, "epochs"
             if checkpoint is not None:
