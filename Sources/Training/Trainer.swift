@@ -192,7 +192,8 @@ public final class Trainer {
   private func deal(_ samples: [Sample]) -> [[Group]] {
     let tokens = samples.reduce(0) { $0 + $1.tokens }
     let least = min(256, model.groupTokens / 2)
-    let lists = max(1, min(Self.maximalLists, tokens / least))
+    // A power of two: a third list would leave one of two cores idle at the end of each step.
+    let lists = min(Self.maximalLists, max(1, tokens / least).roundedDownToPowerOfTwo)
     var firstToken = 0
     return balance(samples, lists: lists, cost: \.tokens).map { samples in
       var groups: [Group] = []
@@ -375,5 +376,12 @@ public final class Trainer {
     case .linear: return max(0, 1 - done)
     case .cosine: return (1 + cos(.pi * min(1, done))) / 2
     }
+  }
+}
+
+extension Int {
+  /// The largest power of two that is not above this positive number.
+  fileprivate var roundedDownToPowerOfTwo: Int {
+    1 << (Int.bitWidth - 1 - leadingZeroBitCount)
   }
 }
