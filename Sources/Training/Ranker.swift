@@ -240,9 +240,8 @@ public struct Ranker {
     }
   }
 
-  /// Calls `body` with some rows and their scores, which it may overwrite, for all histories.
-  /// Calls `body` with groups of rows and their scores, once for each of `sizes`, whose number it
-  /// gets too.
+  /// Calls `body` with groups of rows and their scores, which it may overwrite, once for each of
+  /// `sizes`, whose number it gets too.
   private func forEachGroup(
     _ histories: Histories, sizes: [Int]? = nil, _ workers: Int,
     _ body: (Range<Int>, Int, Buffer) -> Void
