@@ -112,9 +112,9 @@ def page(rows: Sequence[Row]) -> str:
     """Return the page with all that was found so far."""
     parts = [
         "# Results",
-        "`make reproduce` repeats them. Options were chosen on the validation part alone. Each line"
-        " is the mean over seeds, with the spread of single seeds in brackets, and under it what"
-        " was published.",
+        "`make reproduce ARGS=--again` repeats them. Options were chosen on the validation part"
+        " alone. Each line is the mean over seeds, with the spread of single seeds in brackets, and"
+        " under it what was published.",
     ]
     for key, group in GROUPS.items():
         runs = [run for run in RUNS if run.group == key and any(of(run, rows))]

@@ -212,7 +212,9 @@ class NestedRecommender(SizedRecommender):
         return Frontier(reports, columns, self._state().library, length)
 
     def adopt(self, state: StreamState) -> StreamState:
-        """Return the state of a larger model as one of this model, which was made of it with `at`.
+        """Return a state of the model that this one was made of as one of this model.
+
+        This model was made of it with `at` or `add_items`.
 
         It is what this model would know of the same people had it followed them from the start.
         ``state`` itself stays as it is; a state of this model comes back unchanged.
@@ -220,7 +222,7 @@ class NestedRecommender(SizedRecommender):
         Parameters
         ----------
         state : StreamState
-            From `start` and `update` of the larger model.
+            From `start` and `update` of that model.
 
         Raises
         ------

@@ -60,7 +60,8 @@ default="softmax"
         Weight of the squared scores of negatives in "bpr_max".
     crop : {"last", "random", "all"}, default="last"
         What is trained on of histories longer than ``max_length + 1``: the newest window, a
-        random window in each epoch, or windows that cover all of it.
+        random window in each epoch, or windows that cover all of it. Models that train on prefixes
+        or sessions take all of a history in any case, those that fill gaps its newest window.
     epochs : int, default=100
         Epochs at most.
     patience : int or None, default=10

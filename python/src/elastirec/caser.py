@@ -27,7 +27,7 @@ class Caser(CausalRecommender):
     dim : int, default=50
         Width of item embeddings.
     window : int, default=5
-        How many of the newest items of a history are read.
+        How many of the newest items of a history are read, at least 4 in form "text".
     max_length : int or None, default=None
         How many of the newest items are trained on together; None for ``window``.
     horizontal_filters : int or None, default=None
@@ -40,7 +40,7 @@ class Caser(CausalRecommender):
     dropout : float, default=0.5
         Share dropped of the filters' outputs.
     initial_std : float, default=0.02
-        Standard deviation of the first weights.
+        Standard deviation of the first tables; filters and the map begin as PyTorch's do.
     targets : int, default=1
         How many of the items that follow a position it learns to predict; the paper has 3.
 

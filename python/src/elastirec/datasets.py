@@ -1,7 +1,7 @@
 """Public logs to learn with, and made-up ones whose rule is known.
 
-Real data is looked for in the folder that ELASTIREC_DATA names, then in ``shared/data`` beside a
-folder above the working directory; MovieLens is otherwise downloaded from GroupLens, once.
+Real data is looked for in the folder that ELASTIREC_DATA names, then in ``shared/data`` of the
+working directory or of a folder above it; MovieLens is otherwise downloaded from GroupLens, once.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ class FMRLRec(NestedRecommender):
     norm_epsilon : float, default=1e-5
         Added to the variance in layer norms.
     ring_min, ring_max : float, default=0.0, 0.1
-        How much of a state is left after one item, at first: between these.
+        How much of a state is left after one item, at first: between these, of
+        which the first is the smaller.
     max_phase : float, default=6.283185307179586
         The largest angle by which an item turns a state, at first.
     initialization : {"official", "lrurec", "orvieto"}, default="official"
@@ -59,7 +60,8 @@ class FMRLRec(NestedRecommender):
     initial_std : float, default=0.02
         Standard deviation of the first item embeddings, and of all in "lrurec".
     first_item : bool, default=True
-        Whether training predicts the first item of a history, too, from nothing.
+        Whether training predicts the first item of a history, too, from nothing, where the history
+        has at most ``max_length`` items.
     pad_class : bool, default=True
         Whether the padding takes part in the softmax of training, as in the authors' code.
 

@@ -24,12 +24,12 @@ class GRU4Rec(CausalRecommender):
     max_length : int, default=50
         How many of the newest items of a history are read. A stream reads all of them.
     dropout, output_dropout : float, default=0.3, 0.0
-        Share dropped of the embeddings, and after each layer in form "tensorflow".
+        Share dropped of the embeddings, and of what each layer gives.
     form : {"recbole", "tensorflow"}, default="recbole"
         Units without biases, a map back to ``dim`` and scores by the item embeddings; or units with
         biases whose reset gate acts before the product, and scores by a table of their own.
     initial_std : float, default=0.02
-        Standard deviation of the first weights.
+        Standard deviation of the first tables; maps begin as Glorot and Bengio have them.
     samples : {"auto", "positions", "prefixes", "sessions"}, default="auto"
         What is trained on: after each item the next one ("positions", which "auto" means here); one
         sample for each prefix of a history; or ``batch_size`` histories side by side, an item a

@@ -28,12 +28,13 @@ class MLPMixer(SequentialRecommender):
     norm_epsilon : float, default=1e-5
         Added to the variance in the layers' norms.
     initial_std : float, default=0.02
-        Standard deviation of the first weights.
+        Standard deviation of the first embeddings and of the maps across channels; those across
+        items begin uniform.
 
     References
     ----------
     Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", NeurIPS 2021, as AutoMLP
-    (Cheng et al., "AutoMLP: Automated MLP for Sequential Recommendations", WWW 2023) reads
+    (Li et al., "AutoMLP: Automated MLP for Sequential Recommendations", WWW 2023) reads
     histories with it.
 
     Examples

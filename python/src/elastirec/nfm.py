@@ -27,7 +27,7 @@ class NFM(CausalRecommender):
     dropout, hidden_dropout : float, default=0.5, 0.2
         Share dropped of the interactions, and after each layer.
     initial_std : float, default=0.02
-        Standard deviation of the first weights.
+        Standard deviation of the first tables; maps begin as Glorot and Bengio have them.
 
     References
     ----------

@@ -93,6 +93,11 @@ def leave_one_out(log: Interactions) -> Split:
     The history of the test includes the item of the validation. People with two items take part
     in training (the first) and in the test (the second), people with one in training only.
 
+    Raises
+    ------
+    DataError
+        If nobody has two items.
+
     Warns
     -----
     LeakageWarning
