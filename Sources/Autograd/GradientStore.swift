@@ -28,15 +28,13 @@ public final class GradientStore {
       if tensor.base == nil { return gradient }
       let view = tensor.view(in: gradient.matrix)
       let copy = Tensor(shape: tensor.shape)
-      for r in 0..<view.rows {
-        (copy.pointer + r * view.columns).update(
-          from: view.pointer + r * view.stride, count: view.columns)
-      }
+      copy.matrix.copy(from: view)
       return copy
     }
     set { dense[ObjectIdentifier(tensor.owner)] = newValue }
   }
 
+  /// The gradients of the rows of `tensor` that are kept as rows: of each row once after `merge`.
   public func rowGradients(of tensor: Tensor) -> [RowGradient] {
     sparse[ObjectIdentifier(tensor)] ?? []
   }
@@ -52,12 +50,7 @@ public final class GradientStore {
     let rows = sparse.removeValue(forKey: id) ?? []
     if tensor.base == nil && rows.isEmpty { return body(gradient.matrix, 0) }
     gradient.matrix.zero()
-    // Rows that came before join the dense gradient, or a step would miss them.
-    for part in rows {
-      part.rows.withUnsafeBufferPointer {
-        add(part.values.matrix, alpha: 1, toRows: $0, of: owner)
-      }
-    }
+    add(rows, to: owner)
     body(tensor.view(in: gradient.matrix), 1)
   }
 
@@ -110,6 +103,31 @@ public final class GradientStore {
     }
   }
 
+  /// Adds rows to a dense gradient, or a step would miss them.
+  private func add(_ parts: [RowGradient], to table: Tensor) {
+    for part in parts {
+      part.rows.withUnsafeBufferPointer {
+        add(part.values.matrix, alpha: 1, toRows: $0, of: table)
+      }
+    }
+  }
+
+  /// Returns each row once, in ascending order, with the sum of its gradients.
+  private func summed(_ parts: [RowGradient]) -> RowGradient {
+    let rows = Set(parts.flatMap(\.rows)).sorted()
+    let places = Dictionary(uniqueKeysWithValues: zip(rows, 0...))
+    let values = Tensor(shape: [rows.count, parts[0].values.columns])
+    values.matrix.zero()
+    for part in parts {
+      for (r, row) in part.rows.enumerated() {
+        loops.accumulate(
+          part.values.pointer + r * values.columns, alpha: 1,
+          into: values.pointer + places[row, default: 0] * values.columns, count: values.columns)
+      }
+    }
+    return RowGradient(rows: rows, values: values)
+  }
+
   /// Takes numbers into the mean that `tensor` follows: statistics of a batch, which are no gradients
   /// but come and are added up like them.
   public func observe(_ numbers: Tensor, weight: Float, for tensor: Tensor) {
@@ -150,25 +168,21 @@ public final class GradientStore {
     for tensor in tensors {
       let id = ObjectIdentifier(tensor)
       let found = others.compactMap { $0.dense[id] }
+      var rows = sparse.removeValue(forKey: id) ?? []
       for other in others {
-        sparse[id, default: []] += other.rowGradients(of: tensor)
+        rows += other.rowGradients(of: tensor)
         if let (sum, weight) = other.observations[id] {
           observe(sum, times: 1, weight: weight, for: tensor)
         }
       }
-      if sparse[id]?.isEmpty == true { sparse[id] = nil }
-      guard !found.isEmpty else { continue }
       var sources = found[...]
-      if dense[id] == nil { dense[id] = sources.removeFirst() }
-      guard let target = dense[id] else { continue }
-      parts.append((target.matrix, sources.map(\.matrix)))
-      if let rows = sparse.removeValue(forKey: id) {
-        for part in rows {
-          part.rows.withUnsafeBufferPointer {
-            add(part.values.matrix, alpha: 1, toRows: $0, of: tensor)
-          }
-        }
+      if dense[id] == nil { dense[id] = sources.popFirst() }
+      guard let target = dense[id] else {
+        if !rows.isEmpty { sparse[id] = [summed(rows)] }
+        continue
       }
+      parts.append((target.matrix, sources.map(\.matrix)))
+      add(rows, to: tensor)
     }
     let tasks = parts.flatMap { part in
       stride(from: 0, to: part.target.rows * part.target.columns, by: 1 << 14).map { (part, $0) }

@@ -3,6 +3,7 @@
 public import CElastirec
 import FoundationEssentials
 import Interactions
+import Kernels
 import Models
 import Training
 
@@ -27,7 +28,11 @@ public func elastirec_trainer_create(
 }
 
 @_cdecl("elastirec_trainer_free") @implementation
-public func elastirec_trainer_free(_ trainer: OpaquePointer!) { Handle<Trainer>.release(trainer) }
+public func elastirec_trainer_free(_ trainer: OpaquePointer!) {
+  Handle<Trainer>.release(trainer)
+  // What a step needs would stay with a process that goes on to serve.
+  Buffer.trim()
+}
 
 @_cdecl("elastirec_trainer_advance") @implementation
 public func elastirec_trainer_advance(

@@ -118,7 +118,7 @@ public struct Fields {
     var result: [Float] = []
     for (place, value) in try list(field, of: "numbers") {
       switch value {
-      case .number(let number) where Float(number) >= low && number.isFinite:
+      case .number(let number) where Float(number) >= low && Float(number).isFinite:
         result.append(Float(number))
       case .integer(let number) where Float(number) >= low: result.append(Float(number))
       default: throw wrong(place, value, "a number of at least \(low)")

@@ -76,8 +76,8 @@ public struct NegativeSampler: Sendable {
     }
   }
 
-  /// Draws until `count` different items came (or every item that can come), and returns them with
-  /// the number of draws.
+  /// Draws until `count` different items came, and returns them with the number of draws. They are
+  /// fewer where fewer can come, or so rare ones that very many draws did not bring them.
   public func drawDistinct(_ count: Int, using generator: inout CounterGenerator)
     -> (items: [Int32], draws: Int)
   {
@@ -87,7 +87,7 @@ public struct NegativeSampler: Sendable {
     var seen = Set<Int32>()
     var items: [Int32] = []
     var draws = 0
-    while items.count < min(count, possible) {
+    while items.count < min(count, possible) && draws < 1024 + 64 * count {
       draws += 1
       let item = draw(using: &generator)
       if seen.insert(item).inserted { items.append(item) }

@@ -7,7 +7,7 @@ struct Heads {
   let width: Int
 
   init(_ count: Int, dim: Int) {
-    precondition(count > 0 && dim % count == 0, "attention: \(count) heads do not divide \(dim)")
+    check(count > 0 && dim % count == 0, "attention: \(count) heads do not divide \(dim)")
     self.count = count
     width = dim / count
   }

@@ -22,7 +22,7 @@ public final class Buffer: @unchecked Sendable {
     self.count = count
     sizeClass = BufferPool.sizeClass(of: count)
     guard let block = BufferPool.shared.take(sizeClass) else {
-      preconditionFailure("Elastirec: no memory for \(count) floats")
+      fatalError("Elastirec: no memory for \(count) floats")
     }
     pointer = block
   }

@@ -67,7 +67,7 @@ public struct SoftmaxCrossEntropy {
     hidden: Matrix, table: Matrix, bias: Input? = nil, targets: UnsafePointer<Int32>,
     dHidden: Matrix? = nil, dTable: Matrix? = nil, tableBeta: Float = 1, dBias: Output? = nil
   ) -> Double {
-    precondition(
+    check(
       sizes.last == table.columns && weights.count == sizes.count, "sizes end at the table's width")
     if hidden.rows == 0, tableBeta == 0 { dTable?.zero() }
     let columns = chunks(sizes)

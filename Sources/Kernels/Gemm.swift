@@ -31,7 +31,7 @@ public struct Matrix {
 
   /// A matrix without gaps in a buffer, from number `offset` on.
   public init(_ buffer: Buffer, from offset: Int = 0, rows: Int, columns: Int) {
-    precondition(offset + rows * columns <= buffer.count, "a matrix is larger than its buffer")
+    check(offset + rows * columns <= buffer.count, "a matrix is larger than its buffer")
     self.init(
       buffer.pointer + offset, rows: rows, columns: columns, stride: columns, owner: buffer)
   }
@@ -60,7 +60,7 @@ public struct Matrix {
 
   /// The same numbers in rows of another length.
   public func reshaped(rows: Int, columns: Int) -> Matrix {
-    precondition(
+    check(
       isContiguous && rows * columns == self.rows * self.columns,
       "a matrix with gaps or of another size cannot become [\(rows), \(columns)]")
     return Matrix(pointer, rows: rows, columns: columns, stride: columns, owner: owner)
@@ -76,7 +76,7 @@ public func gemm(
 ) {
   let (m, k) = aT ? (a.columns, a.rows) : (a.rows, a.columns)
   let (bRows, n) = bT ? (b.columns, b.rows) : (b.rows, b.columns)
-  precondition(
+  check(
     bRows == k && c.rows == m && c.columns == n,
     "gemm: [\(m), \(k)] @ [\(bRows), \(n)] does not give [\(c.rows), \(c.columns)]")
   if m == 0 || n == 0 { return }

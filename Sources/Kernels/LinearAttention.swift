@@ -20,7 +20,7 @@ public struct UnitELU {
 
   /// Adds the gradient with respect to x, given that with respect to `values`, without gaps.
   public func addGradient(of dy: Matrix, to dx: Matrix) {
-    precondition(dy.isContiguous, "unitELU: a gradient with gaps")
+    check(dy.isContiguous, "unitELU: a gradient with gaps")
     loops.unitELUBackward(
       y: values.pointer, inverses: inverses.pointer, dy: dy.pointer, rows: values.rows,
       segments: heads.count, width: heads.width, into: dx.pointer, stride: dx.stride)

@@ -24,7 +24,7 @@ public struct PackedRecurrence {
   public init(
     nuLog: Input, thetaLog: Input, gammaLog: Input, channels: Int, offsets: [Int], chunk: Int = 128
   ) {
-    precondition(chunk > 0, "a chunk has steps")
+    check(chunk > 0, "a chunk has steps")
     self.channels = channels
     self.offsets = offsets
     self.chunk = chunk
@@ -78,7 +78,7 @@ public struct PackedRecurrence {
   public func backward(
     b: Matrix, h: Matrix, dh: Matrix, dNuLog: Output, dThetaLog: Output, dGammaLog: Output
   ) {
-    precondition(
+    check(
       b.isContiguous && h.isContiguous && dh.isContiguous, "recurrence: a matrix has gaps")
     let width = 2 * channels
     let sums = Buffer(count: 3 * channels)

@@ -52,13 +52,13 @@ public final class Adam {
 
   /// Moves every parameter that has a gradient.
   ///
-  /// A parameter whose gradient the store keeps as rows moves in those rows only (the lazy form);
+  /// A parameter whose gradient the store keeps as rows, each once, moves in those rows only (the lazy form);
   /// all moments of a dense gradient decay, as in TensorFlow.
   ///
   /// - Parameter rate: multiplies the learning rate, for schedules.
   public func step(_ gradients: GradientStore, rate: Double = 1, workers: Int) {
     steps += 1
-    let steps = parameters.map { settings(rate: rate, decays: decays($0)) }
+    let settings = parameters.map { self.settings(rate: rate, decays: decays($0)) }
     var tasks: [(parameter: Int, start: Int, count: Int)] = []
     let chunk = 1 << 14
     for (i, parameter) in parameters.enumerated() where gradients[parameter.value] != nil {
@@ -73,10 +73,10 @@ public final class Adam {
       loops.adam(
         parameters[i].value.pointer + start, gradient: gradient.pointer + start,
         first: first[i].pointer + start, second: second[i].pointer + start, count: count,
-        step: steps[i])
+        step: settings[i])
     }
     for (i, parameter) in parameters.enumerated() where dense[i] == nil {
-      stepRows(i, gradients.rowGradients(of: parameter.value), steps[i])
+      stepRows(i, gradients.rowGradients(of: parameter.value), settings[i])
     }
   }
 
@@ -94,25 +94,14 @@ public final class Adam {
 
   private func stepRows(_ i: Int, _ gradients: [RowGradient], _ step: AdamStep) {
     let columns = parameters[i].value.columns
-    var sums: [Int32: Tensor] = [:]
     for part in gradients {
       for (r, row) in part.rows.enumerated() {
-        let source = part.values.pointer + r * columns
-        if let sum = sums[row] {
-          loops.accumulate(source, alpha: 1, into: sum.pointer, count: columns)
-        } else {
-          let sum = Tensor(shape: [columns])
-          loops.scale(source, alpha: 1, into: sum.pointer, count: columns)
-          sums[row] = sum
-        }
+        let start = Int(row) * columns
+        loops.adam(
+          parameters[i].value.pointer + start, gradient: part.values.pointer + r * columns,
+          first: first[i].pointer + start, second: second[i].pointer + start, count: columns,
+          step: step)
       }
-    }
-    for (row, sum) in sums {
-      let start = Int(row) * columns
-      loops.adam(
-        parameters[i].value.pointer + start, gradient: sum.pointer,
-        first: first[i].pointer + start, second: second[i].pointer + start, count: columns,
-        step: step)
     }
   }
 
@@ -131,7 +120,8 @@ public final class Adam {
     let isTorch = c.form == .torch
     return AdamStep(
       rate: Float(learningRate / correction1 * (isTorch ? 1 : correction2.squareRoot())),
-      beta1: Float(c.beta1), beta2: Float(c.beta2),  // Never 0 / 0 where there was no gradient yet.
+      beta1: Float(c.beta1), beta2: Float(c.beta2),
+      // Never 0 / 0 where there was no gradient yet.
       epsilon: max(Float(c.epsilon), Float.leastNormalMagnitude),
       secondCorrection: isTorch ? Float(correction2) : 1,
       coupledDecay: c.isDecoupled ? 0 : Float(weightDecay),

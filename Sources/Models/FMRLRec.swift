@@ -146,7 +146,10 @@ public struct FMRLRec: StreamingModel, NestedModel, FeatureModel {
     var c = configuration
     c.sizes = try require(size: size)
     let makesTable = !keepsFeatures && !vectors.isEmpty
-    if makesTable { (c.features, c.ids) = ([], true) }
+    if makesTable {
+      (c.features, c.ids) = ([], true)
+      try Buffer.require(bytes: MemoryLayout<Float>.stride * c.weightCount)
+    }
     let small = FMRLRec(c)
     copyPrefixes(to: small)
     if makesTable {
@@ -250,6 +253,8 @@ extension FMRLRec.Configuration: ModelConfiguration {
   }
 
   var square: Int { linearProducts(dim, dim, sizes: sizes) }
+
+  var computedCount: Int { features.isEmpty ? 0 : (items + 1) * dim }
 
   var weightCount: Int {
     let projection = features.isEmpty ? 0 : (features.reduce(0, +) + 1) * dim

@@ -25,6 +25,12 @@ protocol ModelConfiguration {
   init(_ fields: inout Fields) throws(InvalidArgument)
   /// The numbers that the weights hold.
   var weightCount: Int { get }
+  /// The numbers of a table of items that is computed from weights, and has gradients as they do.
+  var computedCount: Int { get }
+}
+
+extension ModelConfiguration {
+  var computedCount: Int { 0 }
 }
 
 /// Makes a model with fresh weights from a JSON object, e.g. `{"model": "sasrec", "items": 100}`.
@@ -60,7 +66,7 @@ private func make<Configuration: ModelConfiguration>(
 ) throws -> any Recommender {
   let configuration = try Configuration(&fields)
   try fields.finish()
-  try requireMemory(configuration.weightCount)
+  try requireMemory(configuration.weightCount + configuration.computedCount)
   let made = model(configuration)
   precondition(made.parameterCount == configuration.weightCount, "weightCount counts other weights")
   return made

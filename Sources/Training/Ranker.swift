@@ -178,7 +178,7 @@ public struct Ranker {
         leaveOut(excluded.map { $0[row] }, nil, of: line)
         for (i, (item, score)) in zip(wanted, own).enumerated() {
           let above =
-            candidates.map { countAbove($0[row], excluded?[row], item, score, line) }
+            candidates.map { countAbove($0[row], item, score, line) }
             ?? loops.countAbove(line, count: itemCount, value: score, index: Int(item))
           ranks[targets.range(row).lowerBound - firstTarget + i] = Int32(above + 1)
         }
@@ -228,10 +228,11 @@ public struct Ranker {
     if let allowed { for i in 0..<itemCount where allowed[i] == 0 { line[i] = -.infinity } }
   }
 
-  /// How many candidates, each counted once, stand above the target.
+  /// How many candidates, each counted once, stand above the target; those that are left out have
+  /// no score.
   private func countAbove(
-    _ candidates: UnsafeBufferPointer<Int32>, _ excluded: UnsafeBufferPointer<Int32>?,
-    _ target: Int32, _ score: Float, _ line: UnsafeMutablePointer<Float>
+    _ candidates: UnsafeBufferPointer<Int32>, _ target: Int32, _ score: Float,
+    _ line: UnsafeMutablePointer<Float>
   ) -> Int {
     Set(candidates).count { item in
       let other = line[Int(item)]

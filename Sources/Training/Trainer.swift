@@ -73,8 +73,8 @@ public final class Trainer {
         options.sampler, counts: histories.counts(itemCount: model.itemCount),
         power: options.samplerPower)
     stores = (0..<Self.maximalLists).map { _ in GradientStore() }
-    if options.sparseGradients && options.loss != .softmax {
-      let tables = parameters.map(\.value).filter { $0.rows == model.itemCount }
+    if options.sparseGradients {
+      let tables = parameters.map(\.value).filter { $0.rows >= model.itemCount }
       for store in stores { store.keepsRows = Set(tables.map { ObjectIdentifier($0) }) }
     }
   }

@@ -83,8 +83,8 @@ public struct TrainingOptions: Sendable {
   public var seed: UInt64 = 0
   /// The number of epochs that earlier trainers of this model have had: epochs draw other numbers.
   public var firstEpoch = 0
-  /// Whether gradients of item tables are kept as rows, with lazy Adam; for sampled losses over
-  /// very many items.
+  /// Whether gradients of item tables are kept as rows, with lazy Adam; for losses of sampled items
+  /// over very many items.
   public var sparseGradients = false
 
   public init() {}
@@ -128,5 +128,8 @@ public struct TrainingOptions: Sendable {
     try require(
       loss == .softmax || labelSmoothing == 0,
       "label_smoothing needs loss \"softmax\", got loss \"\(loss.rawValue)\"")
+    try require(
+      loss != .softmax || !sparseGradients,
+      "sparse_gradients needs a loss of sampled items, got loss \"softmax\"")
   }
 }

@@ -69,6 +69,13 @@ import Testing
     }
   }
 
+  @Test func itemsThatHardlyEverComeAreNotWaitedFor() {
+    let sampler = NegativeSampler(.popularity, counts: [1, 1_000_000, 900_000], power: 3)
+    var generator = CounterGenerator(seed: 8)
+    let (items, draws) = sampler.drawDistinct(3, using: &generator)
+    #expect(Set(items) == [1, 2] && draws > 1000)
+  }
+
   @Test func expectedCountsAreThoseOfRepeatedDraws() {
     let uniform = NegativeSampler(.logUniform, counts: (0..<10).map { 100 - $0 })
     // Worked out for seven draws from ten classes.

@@ -78,6 +78,17 @@ import _TestSupport
     expectSameBits(c.values, Array(repeating: 0, count: 6), "an empty product")
   }
 
+  @Test func shapesThatDoNotFitStopTheProgram() async {
+    await #expect(processExitsWith: .failure) {
+      let values = UnsafeMutablePointer<Float>.allocate(capacity: 64)
+      let x = Matrix(values, rows: 2, columns: 3)
+      gemm(x, x, into: Matrix(values + 32, rows: 2, columns: 3))
+    }
+    await #expect(processExitsWith: .failure) {
+      _ = Matrix(Buffer(count: 5), rows: 2, columns: 3)
+    }
+  }
+
   @Test func blocksAreViewsOfTheSameMemory() {
     let x = Guarded((0..<20).map { Float($0) })
     let matrix = Matrix(x.pointer, rows: 4, columns: 5)

@@ -48,15 +48,19 @@ import _TestSupport
     func cost(length: Int) -> Cost { model.cost(length: length) }
   }
 
+  /// 2,200 tokens or so; and enough for each list of a step to have several groups.
   private let histories = circle(items: 40, count: 150, lengths: 1...40)
+  private let many = circle(items: 40, count: 900, lengths: 10...40)
   private let log = Log()
 
-  private func trainer(_ change: (inout TrainingOptions) -> Void) throws -> Trainer {
+  private func trainer(
+    _ histories: Histories? = nil, _ change: (inout TrainingOptions) -> Void
+  ) throws -> Trainer {
     var options = TrainingOptions()
     options.batchSize = 64
     change(&options)
     let model = LoggedModel(model: smallModel(items: 40), log: log)
-    return try Trainer(model: model, histories: histories, options: options)
+    return try Trainer(model: model, histories: histories ?? self.histories, options: options)
   }
 
   /// The inputs of all windows, in an order of their own.
@@ -85,9 +89,10 @@ import _TestSupport
     #expect(log.take().flatMap(\.rows) != first)
   }
 
-  @Test func tokensOfAStepAreNumberedOnce() throws {
+  @Test(arguments: [64, 1000])
+  func tokensOfAStepAreNumberedOnce(batchSize: Int) throws {
     // Dropout and negatives are drawn for these numbers, so two groups may not share any.
-    let trainer = try trainer { _ in }
+    let trainer = try trainer(many) { $0.batchSize = batchSize }
     for _ in 0..<3 {
       let before = try trainer.advance(seconds: 0, workers: 3)
       var next = 0
@@ -100,9 +105,18 @@ import _TestSupport
   }
 
   @Test func groupsStaySmall() throws {
-    let trainer = try trainer { $0.batchSize = 1000 }
+    let trainer = try trainer(many) { $0.batchSize = 1000 }
     _ = try trainer.advance(seconds: 0, workers: 1)
     let groups = log.take()
-    #expect(groups.count > 2 && groups.allSatisfy { $0.tokens <= 1024 })
+    #expect(groups.count > 16 && groups.allSatisfy { $0.tokens <= 512 }, "two or more in a list")
+  }
+
+  /// A step of no more tokens than a group holds has one group in each list.
+  @Test(arguments: [(8, 1), (20, 1), (30, 2), (45, 2), (52, 4)])
+  func listsAreAPowerOfTwo(histories: Int, lists: Int) throws {
+    // 20 tokens each: 160, 400, 600, 900 and 1,040 of them, 256 and more for a list.
+    let trainer = try trainer(circle(items: 40, count: histories, lengths: 21...21)) { _ in }
+    _ = try trainer.advance(seconds: 0, workers: 1)
+    #expect(log.take().count == lists)
   }
 }

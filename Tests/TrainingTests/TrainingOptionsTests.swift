@@ -61,6 +61,10 @@ import Training
       (#"{"seed": -1}"#, "seed must be an integer in 0 ... 2^64 - 1, got -1"),
       (#"{"sparse_gradients": 1}"#, "sparse_gradients must be true or false, got 1"),
       (
+        #"{"sparse_gradients": true}"#,
+        #"sparse_gradients needs a loss of sampled items, got loss "softmax""#
+      ),
+      (
         #"{"loss": "gbce", "label_smoothing": 0.1}"#,
         #"label_smoothing needs loss "softmax", got loss "gbce""#
       ),

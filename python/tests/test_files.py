@@ -248,7 +248,9 @@ def test_no_model_sets_memory_aside_for_sizes_that_its_weights_do_not_have(any_m
     forged |= {name: value * 2 for name, value in configuration.items() if type(value) is list}
     if "hidden" in configuration:
         forged["hidden"] = [value * factor for value in configuration["hidden"]]
-    for name, value in forged.items():
+    changes = list(forged.items())
+    changes += [(name, []) for name, value in configuration.items() if type(value) is list]
+    for name, value in changes:
         header = {"configuration": {**configuration, name: value}}
         with pytest.raises(er.ModelFileError):
             _files.from_bytes(rewritten(good, header, {}))

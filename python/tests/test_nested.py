@@ -15,12 +15,6 @@ import elastirec as er
 from elastirec import _files
 
 
-@pytest.fixture(scope="module")
-def model(split: er.Split) -> er.FMRLRec:
-    """A model of features alone."""
-    return fitted("features", split, epochs=10)
-
-
 class TestSizes:
     def test_they_are_those_that_were_asked_for(self, nested):
         assert nested.sizes_ == SHAPES

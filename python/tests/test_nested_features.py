@@ -18,9 +18,12 @@ def model(split: er.Split) -> er.FMRLRec:
     return fitted("features", split, epochs=10)
 
 
-def new_items(ids: list[Any], width: int = 4, name: str = "text") -> er.ItemFeatures:
-    vectors = np.random.default_rng(1).normal(size=(len(ids), width))
+def known(ids: list[Any], vectors: np.ndarray, name: str = "text") -> er.ItemFeatures:
     return er.ItemFeatures({"item": ids}, vectors={name: vectors})
+
+
+def new_items(ids: list[Any], width: int = 4, name: str = "text") -> er.ItemFeatures:
+    return known(ids, np.random.default_rng(1).normal(size=(len(ids), width)), name)
 
 
 class TestFeatures:
@@ -129,6 +132,20 @@ class TestAddItems:
         seen = small.adopt(state)._seen
         assert small.items_[seen[0]].tolist() == [1, 2, 3]
         assert small.adopt(adopted).model == small.start().model
+
+    def test_states_tell_items_apart_that_came_later(self, model):
+        more = model.add_items(new_items([100]))
+        state = more.update(more.start(), [100])
+        for features in (new_items([101]), known([100], np.ones((1, 4)))):
+            changed = model.add_items(features)
+            with pytest.raises(er.DataError, match="weights"):
+                changed.recommend(state=state)
+            with pytest.raises(er.DataError):
+                changed.adopt(state)
+        again = model.add_items(new_items([100]))
+        assert again.recommend(state=state)["item"].tolist() == (
+            more.recommend(state=state)["item"].tolist()
+        )
 
     def test_training_goes_on_with_them(self, model, data):
         more = model.add_items(new_items([100])).set_params(warm_start=True, epochs=1)

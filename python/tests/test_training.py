@@ -71,6 +71,25 @@ def test_exclude_seen_is_true_or_false(split, kind):
         kind().fit(split.train, validation=split.valid, exclude_seen="no", progress=False)
 
 
+@pytest.mark.parametrize("loss", ["bce", "sampled_softmax", "bpr_max"])
+def test_sparse_gradients_move_only_the_rows_of_a_step(split, loss):
+    def weights(sparse: bool, epochs: int) -> np.ndarray:
+        options = {"loss": loss, "negatives": 2, "batch_size": 120 if epochs == 1 else 2}
+        model = fit(
+            split, validation=False, epochs=epochs, sparse_gradients=sparse, dropout=0, **options
+        )
+        return model.parameters()["item_embedding"]
+
+    # The first step of Adam leaves a row without a gradient where it is.
+    np.testing.assert_allclose(weights(True, 1), weights(False, 1), rtol=1e-5, atol=1e-6)
+    assert np.abs(weights(True, 2) - weights(False, 2)).max() > 1e-4
+
+
+def test_sparse_gradients_need_a_loss_of_sampled_items(split):
+    with pytest.raises(er.ConfigError, match=r"sparse_gradients needs .* got loss \"softmax\""):
+        fit(split, epochs=1, sparse_gradients=True)
+
+
 def test_patience_ends_training(split):
     model = fit(split, epochs=500, patience=2, learning_rate=0.05)
     assert model.stopped_ == "patience"

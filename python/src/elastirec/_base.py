@@ -289,5 +289,5 @@ class Recommender(Model):
 
     def _fingerprint(self, fitted: Fitted) -> str:
         if vars(self).get("_fitting_thread") is not None:  # the weights change from call to call
-            return fitted.network.fingerprint()
+            return fitted.fresh_fingerprint()
         return fitted.fingerprint

@@ -184,8 +184,11 @@ def rank(
     """
     histories, targets = holdout._histories, holdout._targets
     longest = int(np.diff(histories[1]).max(initial=1))
-    length = min(longest, state.network.configuration.get("max_length", longest))
-    size = int(min(1024, max(16, _MACS / max(1, state.network.cost(length).macs))))
+    configuration = state.network.configuration
+    length = min(longest, configuration.get("max_length", longest))
+    width = configuration.get("dim", max(configuration.get("sizes", [1])))
+    macs = state.network.cost(length).macs + state.network.n_items * width
+    size = int(min(1024, max(16, _MACS / macs)))
     people = state.users.index(holdout.users_) if state.network.knows_people else None
     lists = 1 if sizes is None else len(sizes)
     ranks = np.empty((lists, len(targets[0])), dtype=np.int32)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from elastirec._model import Model
 
 FORMAT = 1
-_MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 LEARNED = ("history_", "best_epoch_", "stopped_", "seed_")
 
 

@@ -1,7 +1,8 @@
 /* The CPython extension: turns Python arguments into elastirec.h calls, and nothing else.
  *
  * Threads    The GIL is released round every call. Functions that only read a model may run at
- *            once; the package holds a lock round model_set_* and trainer_advance.
+ *            once; model_set_* and trainer_advance may not. The package calls those only on models
+ *            that nobody else has: fit trains a model of its own, and refuses a second fit.
  * Arrays     Taken by the buffer protocol, never copied. Nobody may write to an array while a call
  *            uses it. */
 #include "_native.h"

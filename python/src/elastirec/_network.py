@@ -261,12 +261,16 @@ class Network:
         return items, scores
 
     def fingerprint(self) -> str:
-        """Return a hash of the configuration and the weights."""
+        """Return a hash of the configuration, the weights and the features."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(json.dumps(self.configuration, sort_keys=True).encode())
         for name, values in self.parameters().items():
             digest.update(f"{name} {values.shape}".encode())
             digest.update(values.data)
+        for feature in self.features:
+            arrays = feature.rows if isinstance(feature, Categories) else [feature.values]
+            for array in arrays:
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def cost(self, length: int) -> Cost:
@@ -294,5 +298,11 @@ class Fitted:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the network's weights, which streams carry."""
-        return self.network.fingerprint()
+        """What streams carry: a hash of the network and of the items that it knows."""
+        return self.fresh_fingerprint()
+
+    def fresh_fingerprint(self) -> str:
+        """Return `fingerprint` of this moment, for networks that are being trained."""
+        digest = hashlib.blake2b(self.network.fingerprint().encode(), digest_size=16)
+        digest.update(json.dumps(self.items.values.tolist()).encode())
+        return digest.hexdigest()

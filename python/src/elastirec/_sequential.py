@@ -91,6 +91,9 @@ default="softmax"
         Steps over which the learning rate rises at first.
     label_smoothing : float, default=0.0
         Share of the target spread over all items, for "softmax".
+    sparse_gradients : bool, default=False
+        Whether a step holds and moves only the rows of the item tables that it reads (lazy Adam):
+        for losses of sampled items over so many that whole gradients are too large.
     random_state : int or None, default=0
         Seed; None draws a fresh one. Equal seeds give equal bits for any ``n_jobs``.
     warm_start : bool, default=False
@@ -122,6 +125,7 @@ default="softmax"
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: Count = 0
     label_smoothing: Share = 0.0
+    sparse_gradients: bool = False
     random_state: Seed | None = 0
     warm_start: bool = False
 
