@@ -116,6 +116,8 @@ import Testing
       #"{"model": "core", "items": 2147483647, "dim": 65536, "variant": "ave"}"#,
       #"{"model": "core", "items": 5, "dim": 65536, "blocks": 1024}"#,
       #"{"model": "bert4rec", "items": 5, "dim": 65536, "blocks": 1024}"#,
+      // Few weights, from which a large table is computed.
+      #"{"model": "fmrlrec", "items": 2147483647, "sizes": [4096], "blocks": 0, "features": [{"kind": "vectors", "width": 4}]}"#,
     ])
   func modelsBeyondAnyMemoryAreRefused(json: String) throws {
     #expect(throws: OutOfMemory.self) { try make(json) }
