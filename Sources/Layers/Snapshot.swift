@@ -1,7 +1,6 @@
 public import Autograd
 
-/// A copy of some tensors, which puts them back to the bit. Second-order search and best epochs
-/// need it.
+/// A copy of some tensors, which puts them back to the bit, as searches of second order need it.
 public struct Snapshot {
   private let tensors: [Tensor]
   private let copies: [[Float]]
