@@ -33,12 +33,12 @@ public final class Trainer {
 
   public let model: any SequentialModel
   public let options: TrainingOptions
-  private let sampling: Sampling
+  let sampling: Sampling
   private let parameters: [NamedParameter]
   private let optimizer: Adam
-  private let sampler: NegativeSampler?
+  let sampler: NegativeSampler?
   private let stores: [GradientStore]
-  private let widths: NestedWidths?
+  let widths: NestedWidths?
 
   private var epoch = 0
   private var step = 0
@@ -244,7 +244,7 @@ public final class Trainer {
     let loss = step.losses.reduce(0, +)
     try check(loss, store)
     if options.gradientClip > 0 { store.clip(parameters, norm: options.gradientClip) }
-    optimizer.step(store, rate: rate(at: totalSteps), workers: workers)
+    optimizer.step(store, rate: options.rate(at: totalSteps, steps: steps), workers: workers)
     store.moveRunningStatistics(parameters)
     model.weightsChanged()
     totalSteps += 1
@@ -269,88 +269,15 @@ public final class Trainer {
       tape: tape, dropoutKey: dropoutKey, firstToken: group.firstToken, table: table,
       widths: widths)
     let hidden = sampling.encode(examples, on: pass)
-    let loss = nestedLoss(hidden, scorer, on: pass) { hidden, scorer, widths, weight in
-      self.loss(
-        hidden, scorer, widths, examples.targets, group.firstToken, negatives, weight * scale,
-        on: pass)
-    }
+    let loss = loss(
+      hidden, scorer, targets: examples.targets, firstToken: group.firstToken,
+      negatives: negatives, scale: scale, on: pass)
     tape.backward(from: loss)
     return Double(loss.pointer[0])
   }
 
-  /// The loss, or the weighted sum of the losses of all widths of a nested model. The softmax takes
-  /// them all at once; the others one by one.
-  private func nestedLoss(
-    _ hidden: Tensor, _ scorer: Scorer, on pass: Pass,
-    _ loss: (Tensor, Scorer, NestedWidths?, Float) -> Tensor
-  ) -> Tensor {
-    guard let widths else { return loss(hidden, scorer, nil, 1) }
-    if options.loss == .softmax { return loss(hidden, scorer, widths, 1) }
-    var sum: Tensor?
-    for (size, weight) in zip(widths.sizes, widths.weights) where weight != 0 {
-      let prefix = Scorer(table: scorer.table.block(columns: 0..<size), bias: scorer.bias)
-      let own = loss(hidden.block(columns: 0..<size), prefix, nil, weight)
-      sum = sum.map { add($0, own, on: pass) } ?? own
-    }
-    return sum ?? Tensor([0], shape: [])
-  }
-
-  private func loss(
-    _ hidden: Tensor, _ scorer: Scorer, _ widths: NestedWidths?, _ targets: [Int32],
-    _ firstToken: Int, _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
-  ) -> Tensor {
-    let (table, bias) = (scorer.table, scorer.bias)
-    func sampled(_ kind: SampledLoss) -> Tensor {
-      guard let negatives else { preconditionFailure("this loss draws for each batch") }
-      return sampledLoss(
-        kind, hidden, table: table, bias: bias, targets: targets, negatives: negatives,
-        scale: scale, on: pass)
-    }
-    switch options.loss {
-    case .softmax:
-      return softmaxCrossEntropy(
-        hidden, table: table, bias: bias, targets: targets, smoothing: options.labelSmoothing,
-        widths: widths, scale: scale, on: pass)
-    case .sampledSoftmax: return sampled(.softmax)
-    case .bpr: return sampled(.bpr)
-    case .top1: return sampled(.top1)
-    case .bprMax: return sampled(.bprMax(regularization: options.bprRegularization))
-    case .bce, .gbce:
-      guard let sampler else { preconditionFailure("binary cross-entropy has a sampler") }
-      var generator = CounterGenerator(
-        seed: options.seed, step: drawStep, purpose: 16 + UInt64(firstToken))
-      let drawn = sampler.draw(
-        perRow: options.negatives, targets: targets, using: &generator)
-      return binaryCrossEntropy(
-        hidden, table: table, bias: bias, targets: targets, negatives: drawn, beta: beta,
-        scale: scale, on: pass)
-    }
-  }
-
-  private var drawStep: UInt64 { UInt64(totalSteps) &+ UInt64(options.firstEpoch) << 32 }
-
-  private func drawSharedNegatives(_ samples: [Sample]) -> SharedNegatives? {
-    guard options.loss.sharesNegatives, let sampler else { return nil }
-    var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 3)
-    let (items, draws) = sampler.drawDistinct(options.negatives, using: &generator)
-    if sampling.sharesTargets {
-      // The authors of GRU4Rec correct nothing.
-      let targets = sampling.examples(samples).targets
-      let all = Set(targets).union(items).sorted()
-      return SharedNegatives(
-        items: all, logExpected: all.map { _ in 0 }, targetLogExpected: { _ in 0 })
-    }
-    return SharedNegatives(
-      items: items, logExpected: items.map { sampler.logExpectedCount(of: $0, draws: draws) },
-      targetLogExpected: { sampler.logExpectedCount(of: $0, draws: draws) })
-  }
-
-  /// gBCE's exponent: with a = negatives / (items - 1), b = a (t (1 - 1 / a) + 1 / a).
-  private var beta: Float {
-    guard options.loss == .gbce else { return 1 }
-    let a = min(1, Double(options.negatives) / Double(max(1, model.itemCount - 1)))
-    return Float(a * (options.gbceT * (1 - 1 / a) + 1 / a))
-  }
+  /// Numbers the step for what is drawn in it.
+  var drawStep: UInt64 { UInt64(totalSteps) &+ UInt64(options.firstEpoch) << 32 }
 
   private func check(_ loss: Double, _ store: GradientStore) throws {
     let place = "step \(step + 1) of epoch \(options.firstEpoch + epoch)"
@@ -362,19 +289,8 @@ public final class Trainer {
       throw Diverged(message: "the gradient of \(name) is not finite at \(place), loss \(loss)")
     }
     guard loss.isFinite else { throw Diverged(message: "the loss is \(loss) at \(place)") }
-    if optimizer.isTooLong(rate: rate(at: totalSteps)) {
+    if optimizer.isTooLong(rate: options.rate(at: totalSteps, steps: steps)) {
       throw Diverged(message: "the learning rate or the weight decay is too large at \(place)")
-    }
-  }
-
-  private func rate(at step: Int) -> Double {
-    if step < options.warmupSteps { return Double(step + 1) / Double(options.warmupSteps) }
-    let end = max(options.warmupSteps + 1, options.totalEpochs * steps)
-    let done = Double(step - options.warmupSteps) / Double(end - options.warmupSteps)
-    switch options.schedule {
-    case .constant: return 1
-    case .linear: return max(0, 1 - done)
-    case .cosine: return (1 + cos(.pi * min(1, done))) / 2
     }
   }
 }

@@ -1,3 +1,4 @@
+import Glibc
 public import Interactions
 public import Layers
 
@@ -131,5 +132,18 @@ public struct TrainingOptions: Sendable {
     try require(
       loss != .softmax || !sparseGradients,
       "sparse_gradients needs a loss of sampled items, got loss \"softmax\"")
+  }
+
+  /// What the learning rate is multiplied by at a step, counted from 0 over all epochs, of which
+  /// each has `steps`.
+  func rate(at step: Int, steps: Int) -> Double {
+    if step < warmupSteps { return Double(step + 1) / Double(warmupSteps) }
+    let end = max(warmupSteps + 1, totalEpochs * steps)
+    let done = Double(step - warmupSteps) / Double(end - warmupSteps)
+    switch schedule {
+    case .constant: return 1
+    case .linear: return max(0, 1 - done)
+    case .cosine: return (1 + cos(.pi * min(1, done))) / 2
+    }
   }
 }

@@ -1,0 +1,86 @@
+import Autograd
+import Interactions
+import Models
+
+/// What a step minimises.
+extension Trainer {
+  /// Returns scale times the sum of the losses of some states, or the weighted sum of those of all
+  /// widths of a nested model. The softmax takes the widths all at once; other losses one by one.
+  ///
+  /// - Parameters:
+  ///   - firstToken: numbers the states in their step, for negatives that are drawn for each.
+  ///   - negatives: those that the step shares, where the loss shares them.
+  func loss(
+    _ hidden: Tensor, _ scorer: Scorer, targets: [Int32], firstToken: Int,
+    negatives: SharedNegatives?, scale: Float, on pass: Pass
+  ) -> Tensor {
+    guard let widths, options.loss != .softmax else {
+      return loss(hidden, scorer, widths, targets, firstToken, negatives, scale, on: pass)
+    }
+    var sum: Tensor?
+    for (size, weight) in zip(widths.sizes, widths.weights) where weight != 0 {
+      let prefix = Scorer(table: scorer.table.block(columns: 0..<size), bias: scorer.bias)
+      let own = loss(
+        hidden.block(columns: 0..<size), prefix, nil, targets, firstToken, negatives,
+        weight * scale, on: pass)
+      sum = sum.map { add($0, own, on: pass) } ?? own
+    }
+    return sum ?? Tensor([0], shape: [])
+  }
+
+  private func loss(
+    _ hidden: Tensor, _ scorer: Scorer, _ widths: NestedWidths?, _ targets: [Int32],
+    _ firstToken: Int, _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
+  ) -> Tensor {
+    let (table, bias) = (scorer.table, scorer.bias)
+    func sampled(_ kind: SampledLoss) -> Tensor {
+      guard let negatives else { preconditionFailure("this loss draws for each batch") }
+      return sampledLoss(
+        kind, hidden, table: table, bias: bias, targets: targets, negatives: negatives,
+        scale: scale, on: pass)
+    }
+    switch options.loss {
+    case .softmax:
+      return softmaxCrossEntropy(
+        hidden, table: table, bias: bias, targets: targets, smoothing: options.labelSmoothing,
+        widths: widths, scale: scale, on: pass)
+    case .sampledSoftmax: return sampled(.softmax)
+    case .bpr: return sampled(.bpr)
+    case .top1: return sampled(.top1)
+    case .bprMax: return sampled(.bprMax(regularization: options.bprRegularization))
+    case .bce, .gbce:
+      guard let sampler else { preconditionFailure("binary cross-entropy has a sampler") }
+      var generator = CounterGenerator(
+        seed: options.seed, step: drawStep, purpose: 16 + UInt64(firstToken))
+      let drawn = sampler.draw(
+        perRow: options.negatives, targets: targets, using: &generator)
+      return binaryCrossEntropy(
+        hidden, table: table, bias: bias, targets: targets, negatives: drawn, beta: beta,
+        scale: scale, on: pass)
+    }
+  }
+
+  /// Draws the negatives that a step shares, where the loss shares them.
+  func drawSharedNegatives(_ samples: [Sample]) -> SharedNegatives? {
+    guard options.loss.sharesNegatives, let sampler else { return nil }
+    var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 3)
+    let (items, draws) = sampler.drawDistinct(options.negatives, using: &generator)
+    if sampling.sharesTargets {
+      // The authors of GRU4Rec correct nothing.
+      let targets = sampling.examples(samples).targets
+      let all = Set(targets).union(items).sorted()
+      return SharedNegatives(
+        items: all, logExpected: all.map { _ in 0 }, targetLogExpected: { _ in 0 })
+    }
+    return SharedNegatives(
+      items: items, logExpected: items.map { sampler.logExpectedCount(of: $0, draws: draws) },
+      targetLogExpected: { sampler.logExpectedCount(of: $0, draws: draws) })
+  }
+
+  /// gBCE's exponent: with a = negatives / (items - 1), b = a (t (1 - 1 / a) + 1 / a).
+  private var beta: Float {
+    guard options.loss == .gbce else { return 1 }
+    let a = min(1, Double(options.negatives) / Double(max(1, model.itemCount - 1)))
+    return Float(a * (options.gbceT * (1 - 1 / a) + 1 / a))
+  }
+}
