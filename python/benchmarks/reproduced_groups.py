@@ -1,8 +1,10 @@
-"""The tables of docs/results.md: data, protocol and metrics of what `reproduce.py` runs."""
+"""The tables of docs/results.md, and what their runs are made of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,56 @@ class Group:
     candidates: str = "all"
     exclude_seen: bool = False
     sizes: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model of a group, and what a paper found.
+
+    Attributes
+    ----------
+    group : str
+        A key of ``GROUPS``.
+    name : str
+        Names the run on the command line, behind the group's key.
+    model : str
+        A class of elastirec.
+    published : mapping of str to float
+        Published metrics; empty where there are none.
+    source : str
+        Whose they are.
+    options : mapping
+        What differs from the defaults of the model.
+    slow : bool
+        Whether it runs only if named, as it takes hours.
+    vectors : tuple of str
+        What is known of items that the model reads; see ``common.item_vectors``.
+    whitened : bool
+        Whether the vectors go through ``common.whitened`` before.
+    label : str
+        What the page adds to the name of the model.
+    """
+
+    group: str
+    name: str
+    model: str
+    published: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    slow: bool = False
+    vectors: tuple[str, ...] = ()
+    whitened: bool = False
+    label: str = ""
+
+    @property
+    def key(self) -> str:
+        """What the command line calls it."""
+        return f"{self.group}/{self.name}"
+
+
+def figures(names: tuple[str, ...], *values: float) -> dict[str, float]:
+    """Return published metrics by name."""
+    return dict(zip(names, values, strict=True))
 
 
 FOUR = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
@@ -97,3 +149,9 @@ GROUPS |= {
         sizes=True,
     ),
 }
+
+# Options of several runs.
+COSINE = {"schedule": "cosine", "warmup_steps": 100, "patience": None}
+BEAUTY = {"max_length": 50, "batch_size": 128, "learning_rate": 1e-3, "epochs": 40, **COSINE}
+
+FMRLREC = "fMRLRec's paper"

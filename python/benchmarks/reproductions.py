@@ -5,72 +5,16 @@ Options were chosen on the validation part alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from reproduced_groups import BEAUTY, COSINE, FMRLREC, FOUR, ROWS, SAMPLED, TWO, Run, figures
+from reproductions_nested import NESTED
 
-from reproduced_groups import FOUR, ROWS, SAMPLED, TWO
-
-
-@dataclass(frozen=True)
-class Run:
-    """A model of a group, and what a paper found.
-
-    Attributes
-    ----------
-    group : str
-        A key of ``GROUPS``.
-    name : str
-        Names the run on the command line, behind the group's key.
-    model : str
-        A class of elastirec.
-    published : mapping of str to float
-        Published metrics; empty where there are none.
-    source : str
-        Whose they are.
-    options : mapping
-        What differs from the defaults of the model.
-    slow : bool
-        Whether it runs only if named, as it takes hours.
-    vectors : tuple of str
-        What is known of items that the model reads; see ``common.item_vectors``.
-    whitened : bool
-        Whether the vectors go through ``common.whitened`` before.
-    label : str
-        What the page adds to the name of the model.
-    """
-
-    group: str
-    name: str
-    model: str
-    published: Mapping[str, float] = field(default_factory=dict)
-    source: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    slow: bool = False
-    vectors: tuple[str, ...] = ()
-    whitened: bool = False
-    label: str = ""
-
-    @property
-    def key(self) -> str:
-        """What the command line calls it."""
-        return f"{self.group}/{self.name}"
-
-
-def figures(names: tuple[str, ...], *values: float) -> dict[str, float]:
-    """Return published metrics by name."""
-    return dict(zip(names, values, strict=True))
-
-
-_COSINE = {"schedule": "cosine", "warmup_steps": 100, "patience": None}
-_BEAUTY = {"max_length": 50, "batch_size": 128, "learning_rate": 1e-3, "epochs": 40, **_COSINE}
 _LONG = {
     "max_length": 200,
     "crop": "all",
     "batch_size": 64,
     "learning_rate": 2e-3,
     "epochs": 36,
-    **_COSINE,
+    **COSINE,
 }
 _HALF = {"dropout": 0.5, "attention_dropout": 0.5, "inner_dropout": 0.5}
 _FIFTH = {"dropout": 0.2, "attention_dropout": 0.2, "inner_dropout": 0.2}
@@ -92,28 +36,16 @@ _ROWS = {
     "epochs": 20,
     "patience": 3,
 }
-_TITLES = {
-    "ids": True,
-    "initial_std": 0.004,
-    "first_item": False,
-    "batch_size": 128,
-    "patience": None,
-}
-_FILMS = {
-    "sizes": (8, 16, 32, 64),
-    "ids": True,
-    "dropout": 0.1,
-    "size_dropout": (0, 0.5, 1, 1),
-    "initial_std": 0.004,
-    "first_item": False,
-    "batch_size": 64,
-    "learning_rate": 2e-3,
-    "epochs": 15,
-    "patience": None,
-}
 _GAPS = [1, 4, 1, 4, 1, 4, 1, 4]
+_WIDE = {
+    "dilations": _GAPS,
+    **_ROWS,
+    **COSINE,
+    "dim": 128,
+    "dropout": 0.3,
+    "epochs": 12,
+}
 
-_FMRLREC = "fMRLRec's paper"
 _S3 = "S3-Rec's repository"
 _LRUREC = "LRURec's paper"
 _LINREC_PAPER = "LinRec's figures in EASRec's paper"
@@ -126,23 +58,24 @@ RUNS = [
         "sasrec",
         "SASRec",
         figures(FOUR, 0.0456, 0.0274, 0.0734, 0.0364),
-        _FMRLREC,
-        {"dim": 128, **_HALF, **_BEAUTY},
+        FMRLREC,
+        {"dim": 128, **_HALF, **BEAUTY},
     ),
     Run(
         "beauty",
         "lrurec",
         "LRURec",
         figures(FOUR, 0.0565, 0.0339, 0.0871, 0.0438),
-        _FMRLREC,
+        FMRLREC,
         {
             "dim": 128,
             "state_dim": 256,
             "inner_dim": 512,
             "dropout": 0.6,
             "recurrence_dropout": 0.6,
-            **_BEAUTY,
-            "epochs": 30,
+            **BEAUTY,
+            "schedule": "constant",
+            "epochs": 14,
         },
     ),
     Run(
@@ -150,11 +83,11 @@ RUNS = [
         "bert4rec",
         "BERT4Rec",
         figures(FOUR, 0.0420, 0.0275, 0.0653, 0.0350),
-        _FMRLREC,
+        FMRLREC,
         {
             "mask_ratio": 0.6,
             "last_ratio": 0.2,
-            **_BEAUTY,
+            **BEAUTY,
             "batch_size": 64,
             "epochs": 100,
         },
@@ -165,7 +98,7 @@ RUNS = [
         "GRU4Rec",
         figures(FOUR, 0.0164, 0.0099, 0.0283, 0.0137),
         _S3,
-        {"dim": 64, "hidden_dim": 128, "dropout": 0.5, **_BEAUTY, "epochs": 15},
+        {"dim": 64, "hidden_dim": 128, "dropout": 0.5, **BEAUTY, "epochs": 15},
     ),
     Run(
         "beauty",
@@ -203,6 +136,7 @@ RUNS = [
             "dropout": 0.2,
             "inner_dropout": 0.2,
             **_LONG,
+            "epochs": 24,
         },
     ),
     Run(
@@ -211,7 +145,15 @@ RUNS = [
         "LRURec",
         figures(TWO, 0.32636, 0.19298),
         _LRUREC,
-        {"dim": 64, "dropout": 0.2, "recurrence_dropout": 0.2, **_LONG, "epochs": 24},
+        {
+            "dim": 128,
+            "state_dim": 256,
+            "inner_dim": 512,
+            "dropout": 0.3,
+            "recurrence_dropout": 0.2,
+            **_LONG,
+            "epochs": 12,
+        },
     ),
     Run(
         "popular100",
@@ -245,110 +187,7 @@ RUNS = [
         },
         slow=True,
     ),
-    Run(
-        "beauty-nested",
-        "text",
-        "FMRLRec",
-        figures(FOUR, 0.0613, 0.0415, 0.0939, 0.0520),
-        f"{_FMRLREC}, texts and images",
-        {
-            "sizes": (8, 16, 32, 64, 128, 256, 512),
-            "dropout": 0.6,
-            "size_dropout": (0.2, 0.2, 0.3, 0.4, 0.6, 0.8, 1),
-            **_TITLES,
-            "learning_rate": 5e-4,
-            "epochs": 11,
-        },
-        vectors=("text",),
-        whitened=True,
-        label="ids and texts",
-    ),
-    Run(
-        "beauty-nested",
-        "text-128",
-        "FMRLRec",
-        options={
-            "sizes": (16, 32, 64, 128),
-            "dropout": 0.35,
-            "size_dropout": (0.3, 0.4, 0.6, 1),
-            **_TITLES,
-            "learning_rate": 1e-3,
-            "epochs": 12,
-        },
-        vectors=("text",),
-        whitened=True,
-        label="ids and texts, up to 128",
-    ),
-    Run(
-        "beauty-nested",
-        "text-64",
-        "FMRLRec",
-        options={
-            "sizes": (64,),
-            "dropout": 0.2,
-            **_TITLES,
-            "learning_rate": 1e-3,
-            "epochs": 12,
-        },
-        vectors=("text",),
-        whitened=True,
-        label="ids and texts, 64 alone",
-    ),
-    Run(
-        "beauty-nested",
-        "lrurec",
-        "LRURec",
-        options={
-            "dim": 128,
-            "state_dim": 256,
-            "inner_dim": 512,
-            "nested_sizes": (8, 16, 32, 64, 128),
-            "dropout": 0.5,
-            "size_dropout": (0.2, 0.3, 0.4, 0.7, 1),
-            **_BEAUTY,
-            "epochs": 16,
-        },
-    ),
-    Run(
-        "beauty-nested",
-        "lrurec-64",
-        "LRURec",
-        options={"dropout": 0.35, "nested_sizes": (64,), **_BEAUTY, "epochs": 16},
-        label="64 alone",
-    ),
-    Run(
-        "beauty-nested",
-        "sasrec",
-        "SASRec",
-        options={
-            "dim": 128,
-            "inner_dim": 512,
-            "heads": 8,
-            "nested_sizes": (16, 32, 64, 128),
-            "dropout": 0.5,
-            "attention_dropout": 0.3,
-            "inner_dropout": 0.5,
-            "size_dropout": (0.3, 0.4, 0.7, 1),
-            **_BEAUTY,
-            "epochs": 16,
-        },
-    ),
-    *(
-        Run(
-            "ml-1m-nested",
-            name,
-            "FMRLRec",
-            options=_FILMS,
-            vectors=vectors,
-            label=label,
-        )
-        for name, vectors, label in (
-            ("none", (), "ids"),
-            ("text", ("text",), "ids and texts"),
-            ("image", ("image",), "ids and posters"),
-            ("both", ("text", "image"), "ids, texts and posters"),
-        )
-    ),
+    *NESTED,
     Run(
         "rows", "popularity", "Popularity", figures(ROWS, 0.0044, 0.0134, 0.0076, 0.0485), _SKIPREC
     ),
@@ -367,6 +206,26 @@ RUNS = [
         figures(ROWS, 0.0938, 0.1577, 0.1082, 0.3115),
         _SKIPREC,
         {"dropout": 0.3, **_ROWS},
+        label="as RecBole has it",
+    ),
+    Run(
+        "rows",
+        "gru4rec-group",
+        "GRU4Rec",
+        options={
+            **_ROWS,
+            **COSINE,
+            "form": "tensorflow",
+            "dim": 100,
+            "hidden_dim": 64,
+            "layers": 2,
+            "dropout": 0.0,
+            "output_dropout": 0.5,
+            "samples": "prefixes",
+            "batch_size": 512,
+            "epochs": 8,
+        },
+        label="as the authors of NextItNet have it",
     ),
     Run(
         "rows",
@@ -391,5 +250,9 @@ RUNS = [
         figures(ROWS, 0.1067, 0.1784, 0.1234, 0.3393),
         _SKIPREC,
         {"dilations": _GAPS, "dropout": 0.2, **_ROWS},
+    ),
+    *(
+        Run("rows", name, model, options=_WIDE, label="width 128")
+        for name, model in (("nextitnet-128", "NextItNet"), ("nextitnet-plus-128", "NextItNetPlus"))
     ),
 ]

@@ -1,0 +1,164 @@
+"""The nested models that `reproduce.py` runs; see `reproductions`."""
+
+from __future__ import annotations
+
+from reproduced_groups import BEAUTY, FMRLREC, FOUR, Run, figures
+
+_TITLES = {
+    "ids": True,
+    "initial_std": 0.004,
+    "first_item": False,
+    "batch_size": 128,
+    "patience": None,
+}
+_FILMS = {
+    "sizes": (8, 16, 32, 64),
+    "ids": True,
+    "dropout": 0.1,
+    "size_dropout": (0, 0.5, 1, 1),
+    "initial_std": 0.004,
+    "first_item": False,
+    "batch_size": 64,
+    "learning_rate": 2e-3,
+    "epochs": 15,
+    "patience": None,
+}
+NESTED = [
+    Run(
+        "beauty-nested",
+        "text",
+        "FMRLRec",
+        figures(FOUR, 0.0613, 0.0415, 0.0939, 0.0520),
+        f"{FMRLREC}, texts and images",
+        {
+            "sizes": (8, 16, 32, 64, 128, 256, 512),
+            "dropout": 0.6,
+            "size_dropout": (0.2, 0.2, 0.3, 0.4, 0.6, 0.8, 1),
+            **_TITLES,
+            "learning_rate": 5e-4,
+            "epochs": 11,
+        },
+        vectors=("text",),
+        whitened=True,
+        label="ids and texts",
+    ),
+    Run(
+        "beauty-nested",
+        "text-1024",
+        "FMRLRec",
+        options={
+            "sizes": (8, 16, 32, 64, 128, 256, 512, 1024),
+            "dropout": 0.65,
+            "size_dropout": (0.15, 0.15, 0.25, 0.3, 0.5, 0.75, 0.9, 1),
+            **_TITLES,
+            "learning_rate": 4e-4,
+            "epochs": 8,
+        },
+        vectors=("text",),
+        whitened=True,
+        label="ids and texts, up to 1024",
+    ),
+    Run(
+        "beauty-nested",
+        "text-128",
+        "FMRLRec",
+        options={
+            "sizes": (16, 32, 64, 128),
+            "dropout": 0.35,
+            "size_dropout": (0.3, 0.4, 0.6, 1),
+            **_TITLES,
+            "learning_rate": 1e-3,
+            "epochs": 12,
+        },
+        vectors=("text",),
+        whitened=True,
+        label="ids and texts, up to 128",
+    ),
+    Run(
+        "beauty-nested",
+        "text-64-of-128",
+        "FMRLRec",
+        options={
+            "sizes": (16, 32, 64, 128),
+            "size_weights": (0.1, 0.15, 0.65, 0.1),
+            "dropout": 0.5,
+            "size_dropout": (0.3, 0.4, 0.45, 1),
+            **_TITLES,
+            "learning_rate": 1e-3,
+            "epochs": 12,
+        },
+        vectors=("text",),
+        whitened=True,
+        label="ids and texts, up to 128, for 64",
+    ),
+    Run(
+        "beauty-nested",
+        "text-64",
+        "FMRLRec",
+        options={
+            "sizes": (64,),
+            "dropout": 0.2,
+            **_TITLES,
+            "learning_rate": 1e-3,
+            "epochs": 12,
+        },
+        vectors=("text",),
+        whitened=True,
+        label="ids and texts, 64 alone",
+    ),
+    Run(
+        "beauty-nested",
+        "lrurec",
+        "LRURec",
+        options={
+            "dim": 128,
+            "state_dim": 256,
+            "inner_dim": 512,
+            "nested_sizes": (8, 16, 32, 64, 128),
+            "dropout": 0.5,
+            "size_dropout": (0.2, 0.3, 0.4, 0.7, 1),
+            **BEAUTY,
+            "epochs": 16,
+        },
+    ),
+    Run(
+        "beauty-nested",
+        "lrurec-64",
+        "LRURec",
+        options={"dropout": 0.35, "nested_sizes": (64,), **BEAUTY, "epochs": 16},
+        label="64 alone",
+    ),
+    Run(
+        "beauty-nested",
+        "sasrec",
+        "SASRec",
+        options={
+            "dim": 128,
+            "inner_dim": 512,
+            "heads": 8,
+            "nested_sizes": (16, 32, 64, 128),
+            "dropout": 0.5,
+            "attention_dropout": 0.3,
+            "inner_dropout": 0.5,
+            "size_dropout": (0.3, 0.4, 0.7, 1),
+            **BEAUTY,
+            "epochs": 16,
+        },
+    ),
+    *(
+        Run(
+            "ml-1m-nested",
+            name,
+            "FMRLRec",
+            options=_FILMS,
+            vectors=vectors,
+            label=label,
+        )
+        for name, vectors, label in (
+            ("none", (), "ids"),
+            ("text", ("text",), "ids and texts"),
+            ("image", ("image",), "ids and posters"),
+            ("both", ("text", "image"), "ids, texts and posters"),
+        )
+    ),
+]
