@@ -27,6 +27,7 @@ _LINREC = {
     "attention_dropout": 0.2,
     **_LONG,
     "learning_rate": 1e-3,
+    "epochs": 14,
 }
 _ROWS = {
     "dim": 64,
@@ -85,11 +86,13 @@ RUNS = [
         figures(FOUR, 0.0420, 0.0275, 0.0653, 0.0350),
         FMRLREC,
         {
-            "mask_ratio": 0.6,
-            "last_ratio": 0.2,
+            "mask_ratio": 0.3,
+            "last_ratio": 0.3,
+            "dropout": 0.5,
+            "attention_dropout": 0.2,
             **BEAUTY,
             "batch_size": 64,
-            "epochs": 100,
+            "epochs": 60,
         },
     ),
     Run(
