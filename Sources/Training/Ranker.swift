@@ -1,7 +1,6 @@
 import Autograd
 public import Interactions
 import Kernels
-import Layers
 public import Models
 import VectorLoops
 

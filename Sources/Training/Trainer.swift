@@ -1,5 +1,4 @@
 import Autograd
-import Glibc
 public import Interactions
 import Kernels
 import Layers
