@@ -236,7 +236,7 @@ RUNS = [
         "Caser",
         figures(ROWS, 0.0915, 0.1509, 0.1045, 0.2857),
         _SKIPREC,
-        {"form": "text", "window": 19, "dropout": 0.5, **_ROWS},
+        {"form": "text", "window": 19, "dropout": 0.5, **_ROWS, **COSINE, "epochs": 6},
     ),
     Run(
         "rows",
