@@ -126,9 +126,6 @@ GROUPS = {
         ROWS,
         split="sequences",
     ),
-}
-
-GROUPS |= {
     "beauty-nested": Group(
         "Amazon Beauty, nested models",
         "As above. Text is what all-MiniLM-L6-v2 makes of titles, about its mean and of equal"

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from reproduced_groups import BEAUTY, FMRLREC, FOUR, Run, figures
 
-_TITLES = {
-    "ids": True,
-    "initial_std": 0.004,
-    "first_item": False,
-    "batch_size": 128,
-    "patience": None,
-}
 _FILMS = {
     "sizes": (8, 16, 32, 64),
     "ids": True,
@@ -23,89 +18,69 @@ _FILMS = {
     "epochs": 15,
     "patience": None,
 }
-NESTED = [
-    Run(
+
+
+def _titles(
+    name: str, label: str = "", *, paper: dict[str, Any] | None = None, **options: Any
+) -> Run:
+    """Return a run of FMRLRec on Beauty, with item embeddings and vectors of titles."""
+    return Run(
         "beauty-nested",
-        "text",
+        name,
         "FMRLRec",
-        figures(FOUR, 0.0613, 0.0415, 0.0939, 0.0520),
-        f"{FMRLREC}, texts and images",
+        paper or {},
+        f"{FMRLREC}, texts and images" if paper else "",
         {
-            "sizes": (8, 16, 32, 64, 128, 256, 512),
-            "dropout": 0.6,
-            "size_dropout": (0.2, 0.2, 0.3, 0.4, 0.6, 0.8, 1),
-            **_TITLES,
-            "learning_rate": 5e-4,
-            "epochs": 11,
+            "ids": True,
+            "initial_std": 0.004,
+            "first_item": False,
+            "batch_size": 128,
+            "patience": None,
+            "learning_rate": 1e-3,
+            "epochs": 12,
+            **options,
         },
         vectors=("text",),
         whitened=True,
-        label="ids and texts",
+        label=f"ids and texts, {label}" if label else "ids and texts",
+    )
+
+
+NESTED = [
+    _titles(
+        "text",
+        paper=figures(FOUR, 0.0613, 0.0415, 0.0939, 0.0520),
+        sizes=(8, 16, 32, 64, 128, 256, 512),
+        dropout=0.6,
+        size_dropout=(0.2, 0.2, 0.3, 0.4, 0.6, 0.8, 1),
+        learning_rate=5e-4,
+        epochs=11,
     ),
-    Run(
-        "beauty-nested",
+    _titles(
         "text-1024",
-        "FMRLRec",
-        options={
-            "sizes": (8, 16, 32, 64, 128, 256, 512, 1024),
-            "dropout": 0.65,
-            "size_dropout": (0.15, 0.15, 0.25, 0.3, 0.5, 0.75, 0.9, 1),
-            **_TITLES,
-            "learning_rate": 4e-4,
-            "epochs": 8,
-        },
-        vectors=("text",),
-        whitened=True,
-        label="ids and texts, up to 1024",
+        "up to 1024",
+        sizes=(8, 16, 32, 64, 128, 256, 512, 1024),
+        dropout=0.65,
+        size_dropout=(0.15, 0.15, 0.25, 0.3, 0.5, 0.75, 0.9, 1),
+        learning_rate=4e-4,
+        epochs=8,
     ),
-    Run(
-        "beauty-nested",
+    _titles(
         "text-128",
-        "FMRLRec",
-        options={
-            "sizes": (16, 32, 64, 128),
-            "dropout": 0.35,
-            "size_dropout": (0.3, 0.4, 0.6, 1),
-            **_TITLES,
-            "learning_rate": 1e-3,
-            "epochs": 12,
-        },
-        vectors=("text",),
-        whitened=True,
-        label="ids and texts, up to 128",
+        "up to 128",
+        sizes=(16, 32, 64, 128),
+        dropout=0.35,
+        size_dropout=(0.3, 0.4, 0.6, 1),
     ),
-    Run(
-        "beauty-nested",
+    _titles(
         "text-64-of-128",
-        "FMRLRec",
-        options={
-            "sizes": (16, 32, 64, 128),
-            "size_weights": (0.1, 0.15, 0.65, 0.1),
-            "dropout": 0.5,
-            "size_dropout": (0.3, 0.4, 0.45, 1),
-            **_TITLES,
-            "learning_rate": 1e-3,
-            "epochs": 12,
-        },
-        vectors=("text",),
-        whitened=True,
-        label="ids and texts, up to 128, for 64",
+        "up to 128, for 64",
+        sizes=(16, 32, 64, 128),
+        size_weights=(0.1, 0.15, 0.65, 0.1),
+        dropout=0.5,
+        size_dropout=(0.3, 0.4, 0.45, 1),
     ),
-    Run(
-        "beauty-nested",
-        "text-64",
-        "FMRLRec",
-        options={
-            "sizes": (64,),
-            "dropout": 0.2,
-            **_TITLES,
-            "learning_rate": 1e-3,
-            "epochs": 12,
-        },
-        vectors=("text",),
-        whitened=True,
-        label="ids and texts, 64 alone",
-    ),
+    _titles("text-64", "64 alone", sizes=(64,), dropout=0.2),
     Run(
         "beauty-nested",
         "lrurec",
