@@ -52,8 +52,8 @@ public final class Adam {
 
   /// Moves every parameter that has a gradient.
   ///
-  /// A parameter whose gradient the store keeps as rows, each once, moves in those rows only (the lazy form);
-  /// all moments of a dense gradient decay, as in TensorFlow.
+  /// A parameter whose gradient the store keeps as rows, each once, moves in those rows only (the
+  /// lazy form); all moments of a dense gradient decay, as in TensorFlow.
   ///
   /// - Parameter rate: multiplies the learning rate, for schedules.
   public func step(_ gradients: GradientStore, rate: Double = 1, workers: Int) {

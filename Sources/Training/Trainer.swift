@@ -74,7 +74,8 @@ public final class Trainer {
     stores = (0..<Self.maximalLists).map { _ in GradientStore() }
     if options.sparseGradients {
       let tables = parameters.map(\.value).filter { $0.rows >= model.itemCount }
-      for store in stores { store.keepsRows = Set(tables.map { ObjectIdentifier($0) }) }
+      let kept = Set(tables.map { ObjectIdentifier($0) })
+      for store in stores { store.keepsRows = kept }
     }
   }
 

@@ -34,8 +34,7 @@ class LRURec(NestedRecommender):
     norm_epsilon : float, default=1e-5
         Added to the variance in layer norms.
     ring_min, ring_max : float, default=0.8, 0.99
-        How much of a state is left after one item, at first: between these, of
-        which the first is the smaller.
+        How much of a state is left after one item, at first: between these, the smaller first.
     max_phase : float, default=6.283185307179586
         The largest angle by which an item turns a state, at first.
     initial_std : float, default=0.02

@@ -31,7 +31,7 @@ class NextItNet(CausalRecommender):
     Parameters
     ----------
     dim : int, default=64
-        Width of item embeddings and of the blocks, even for block "bottleneck".
+        Width of item embeddings and of the blocks; an even number for block "bottleneck".
     kernel : int, default=3
         How many items a convolution reads at each position.
     dilations : sequence of int, default=(1, 4, 1, 4)
