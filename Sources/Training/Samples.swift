@@ -32,7 +32,7 @@ struct Sampling {
   private enum Kind {
     case positions(any CausalModel, targets: Int)
     case prefixes
-    case cloze(any MaskedModel, maskRatio: Double, lastRatio: Double)
+    case cloze(any MaskedModel, maskRatio: Double, lastRatio: Double, ofPrefixes: Bool)
     case sessions(ParallelSessions)
   }
 
@@ -53,8 +53,9 @@ struct Sampling {
     let causal = model.isCausal ? model as? any CausalModel : nil
     let masked = model as? any MaskedModel
     func positions(_ model: any CausalModel) -> Kind { .positions(model, targets: options.targets) }
-    func cloze(_ model: any MaskedModel) -> Kind {
-      .cloze(model, maskRatio: options.maskRatio, lastRatio: options.lastRatio)
+    func cloze(_ model: any MaskedModel, ofPrefixes: Bool = false) -> Kind {
+      .cloze(
+        model, maskRatio: options.maskRatio, lastRatio: options.lastRatio, ofPrefixes: ofPrefixes)
     }
     let users = histories.users.map { Int($0.max() ?? -1) + 1 } ?? histories.count
     try require(
@@ -63,7 +64,8 @@ struct Sampling {
     switch (options.samples, causal, masked) {
     case (.automatic, let causal?, _), (.positions, let causal?, _): kind = positions(causal)
     case (.automatic, nil, let masked?), (.cloze, _, let masked?): kind = cloze(masked)
-    case (.automatic, nil, nil), (.prefixes, _, _): kind = .prefixes
+    case (.prefixes, _, let masked?): kind = cloze(masked, ofPrefixes: true)
+    case (.automatic, nil, nil), (.prefixes, _, nil): kind = .prefixes
     case (.positions, nil, _):
       throw InvalidArgument(
         "samples \"positions\" need a causal model, and this one's states see what follows them")
@@ -93,7 +95,8 @@ struct Sampling {
     case .positions:
       windows = histories.windows(
         crop: crop, maximalLength: model.maximalLength, using: &generator)
-    case .prefixes: windows = histories.prefixes(maximalLength: model.maximalLength)
+    case .prefixes, .cloze(_, _, _, ofPrefixes: true):
+      windows = histories.prefixes(maximalLength: model.maximalLength)
     // The mask of a recommendation stands beside the newest items, so training has one more.
     case .cloze: windows = histories.whole(maximalLength: model.maximalLength + 1)
     case .sessions(let sessions):
@@ -132,7 +135,7 @@ struct Sampling {
       return windows.map {
         Sample(window: $0, tokens: model.paddedLength($0.tokens), positions: 1)
       }
-    case .cloze(_, let maskRatio, let lastRatio):
+    case .cloze(_, let maskRatio, let lastRatio, _):
       let hidesLast = generator.uniform() < lastRatio
       let most = max(1, Int(maskRatio * Double(model.maximalLength)))
       return windows.map { window in
@@ -175,7 +178,7 @@ struct Sampling {
       case .prefixes, .sessions:
         items += row.dropLast()
         targets.append(row[row.count - 1])
-      case .cloze(let model, _, _):
+      case .cloze(let model, _, _, _):
         items += row
         for place in sample.hidden {
           items[first + place] = model.maskItem
@@ -215,7 +218,7 @@ struct Sampling {
     switch kind {
     case .positions(let model, _): states = model.encode(examples.batch, on: pass)
     case .prefixes: return model.encodeLast(examples.batch, on: pass)
-    case .cloze(let model, _, _): states = model.encodeMasked(examples.batch, on: pass)
+    case .cloze(let model, _, _, _): states = model.encodeMasked(examples.batch, on: pass)
     case .sessions(let sessions):
       return sessions.encode(examples.batch.items, examples.turns, on: pass)
     }

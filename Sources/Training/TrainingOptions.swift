@@ -34,7 +34,8 @@ public struct TrainingOptions: Sendable {
     case automatic = "auto"
     /// After each item of a history the next one.
     case positions
-    /// The last item of each prefix of a history, one sample a prefix (RecBole).
+    /// The last item of each prefix of a history, one sample a prefix (RecBole); of models that
+    /// fill gaps, gaps of each prefix.
     case prefixes
     /// Items that are hidden from the model (Sun et al., "BERT4Rec", CIKM 2019).
     case cloze

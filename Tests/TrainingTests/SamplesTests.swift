@@ -124,6 +124,22 @@ import _TestSupport
     #expect(last > 10 && other > 5)
   }
 
+  @Test func gapsOfPrefixesAreThoseOfRecommendations() throws {
+    let model = Filler(model: smallModel(items: 10) { $0.maxLength = 3 })
+    let last = examples(try sampling(model) { ($0.samples, $0.lastRatio) = (.prefixes, 1) })
+    #expect(
+      last.map(\.batch.items)
+        == [[3, 10], [3, 1, 10], [3, 1, 4, 10], [1, 4, 1, 10], [2, 10]])
+    #expect(last.map(\.targets) == [[1], [4], [1], [5], [6]])
+    #expect(last.map(\.rows) == [[1], [2], [3], [3], [1]])
+    let sampling = try sampling(model) {
+      ($0.samples, $0.lastRatio, $0.maskRatio) = (.prefixes, 0, 0.5)
+    }
+    let found = (0..<10).map { examples(sampling, step: $0) }
+    #expect(found.allSatisfy { $0.count == 5 })
+    #expect(found.contains { $0.contains { $0.rows != [Int32($0.batch.tokens - 1)] } })
+  }
+
   @Test func modelsRefuseWhatTheyCannotDo() throws {
     let filler = Filler(model: smallModel(items: 10))
     #expect(throws: InvalidArgument.self) { try sampling(filler) { $0.samples = .positions } }

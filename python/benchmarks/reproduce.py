@@ -25,6 +25,7 @@ import elastirec as er
 DOCS = Path(__file__).parents[2] / "docs"
 STORE, PAGE = DOCS / "results.json", DOCS / "results.md"
 ROW = 20  # items of a row of "ml-1m-20"
+OTHER = "other "  # begins the names of figures with the history treated the other way
 NAMES = {"hr": "HR", "ndcg": "NDCG", "mrr": "MRR", "recall": "Recall"}
 
 Row = dict[str, Any]  # what one seed of a run gave
@@ -85,6 +86,9 @@ def repeat(run: Run, seed: int) -> Row:
             exclude_seen=group.exclude_seen,
         )
         row |= {f"{name}{metric}": round(report[metric], 6) for metric in group.metrics}
+    if group.others:
+        report = model.evaluate(split.test, k=[10], exclude_seen=not group.exclude_seen)
+        row |= {f"{OTHER}{metric}": round(report[metric], 6) for metric in group.others}
     if group.sizes:
         curve = model.evaluate(split.test, k=10, exclude_seen=group.exclude_seen, sizes="all")
         row["sizes"] = {
@@ -127,26 +131,32 @@ def page(rows: Sequence[Row]) -> str:
 
 def table(group: Group, runs: Sequence[Run], rows: Sequence[Row]) -> str:
     """Return the figures of a group."""
-    heads = [f"{NAMES[name]}@{k}" for name, _, k in (m.partition("@") for m in group.metrics)]
+    history = "ranked" if group.exclude_seen else "left out"
+    heads = [column(metric) for metric in group.metrics]
+    heads += [f"{column(metric)}, history {history}" for metric in group.others]
+    names = [*group.metrics, *(f"{OTHER}{metric}" for metric in group.others)]
     lines = [
         f"| model | {' | '.join(heads)} | seeds | minutes a seed |",
         "|---|" + "--:|" * (len(heads) + 2),
     ]
     for run in runs:
         found = list(of(run, rows))
-        cells = [
-            spread([row[metric] for row in found if metric in row]) for metric in group.metrics
-        ]
+        cells = [spread([row[name] for row in found if name in row]) for name in names]
         minutes = np.mean([row["minutes"] for row in found])
         cells += [str(len(found)), f"{minutes:.0f}" if minutes >= 1 else "under 1"]
         lines.append(f"| {title(run)} | {' | '.join(cells)} |")
         if run.published:
             cells = [
-                f"{run.published[metric]:.4f}" if metric in run.published else "-"
-                for metric in group.metrics
+                f"{run.published[name]:.4f}" if name in run.published else "-" for name in names
             ]
             lines.append(f"| *{run.source}* | {' | '.join(cells)} | | |")
     return "\n".join(lines)
+
+
+def column(metric: str) -> str:
+    """Return what heads the column of a metric."""
+    name, _, k = metric.partition("@")
+    return f"{NAMES[name]}@{k}"
 
 
 def sizes_table(runs: Sequence[Run], rows: Sequence[Row]) -> str:

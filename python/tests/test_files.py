@@ -35,11 +35,15 @@ def load_bytes(data: bytes, folder: object) -> er.SASRec:
     return er.load(path)
 
 
+def described(good: bytes) -> dict[str, dict[str, object]]:
+    """What a file says of itself."""
+    size = int.from_bytes(good[:8], "little")
+    return json.loads(json.loads(good[8 : 8 + size])["__metadata__"]["elastirec"])
+
+
 def rewritten(good: bytes, header: dict[str, object], tensors: dict[str, object]) -> bytes:
     """A file with other contents and a checksum that is right for them."""
-    size = int.from_bytes(good[:8], "little")
-    metadata = json.loads(good[8 : 8 + size])["__metadata__"]
-    description = json.loads(metadata["elastirec"])
+    description = described(good)
     model = {**description["model"], **header}
     contents = {**read_tensors(good), **tensors}
     contents = {name: values for name, values in contents.items() if values is not None}
@@ -259,6 +263,19 @@ def test_no_model_sets_memory_aside_for_sizes_that_its_weights_do_not_have(any_m
 def test_a_model_whose_file_was_only_rewritten_is_read(good, small, tmp_path):
     again = load_bytes(rewritten(good, {}, {}), tmp_path)
     np.testing.assert_array_equal(again.scores([["tea"]]), small.scores([["tea"]]))
+
+
+def test_an_option_that_is_newer_than_the_file_has_its_default(split):
+    model = er.SASRec(**SMALL, epochs=1, label_smoothing=0.1).fit(split.train, progress=False)
+    good = _files.to_bytes(model)
+    options = described(good)["model"]["params"]
+    del options["label_smoothing"]
+    again = _files.from_bytes(rewritten(good, {"params": options}, {}))
+    assert again.get_params() == {**model.get_params(), "label_smoothing": 0.0}
+    np.testing.assert_array_equal(again.scores([[1, 2]]), model.scores([[1, 2]]))
+    del options["dim"]  # of which the network knows
+    with pytest.raises(er.ModelFileError, match="dim"):
+        _files.from_bytes(rewritten(good, {"params": options}, {}))
 
 
 def test_parameters_that_no_file_can_hold_are_named(split):

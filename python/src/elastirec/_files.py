@@ -133,7 +133,10 @@ def from_bytes(data: bytes) -> Model:
     header, tensors = _read(data)
     try:
         kind = MODELS[header["class"]]
-        params = {name: _unpacked(header["params"][name]) for name in kind._defaults()}
+        written, configuration = header["params"], header["configuration"]
+        # An option that is newer than the file has its default, which is what was done without it.
+        known = [name for name in kind._defaults() if name in written or name in configuration]
+        params = {name: _unpacked(written[name]) for name in known}
         learned = {name: value for name, value in header["learned"].items() if name in LEARNED}
         state = _state(kind, header, tensors)
     except ModelFileError:

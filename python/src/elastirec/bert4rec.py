@@ -25,6 +25,9 @@ class BERT4Rec(SequentialRecommender):
         Number of blocks, and of attention heads in each.
     max_length : int, default=50
         How many of the newest items of a history are read.
+    positions : {"oldest", "newest"}, default="oldest"
+        Where positions are counted from: the oldest item that is read, as in RecBole, or the gap of
+        a recommendation, as in the authors' code, whose padding stands before the history.
     dropout : float, default=0.2
         Share dropped of the embeddings and of the outputs of attention and feed-forward step.
     attention_dropout : float, default=0.2
@@ -40,6 +43,9 @@ class BERT4Rec(SequentialRecommender):
     last_ratio : float, default=0.5
         Share of the batches of training that hide the last item of each history and no other, as
         recommending does.
+    samples : {"auto", "cloze", "prefixes"}, default="auto"
+        What gaps are made in: whole histories ("auto" and "cloze"), or each prefix of a history, as
+        RecBole does, which takes much longer.
 
     References
     ----------
@@ -55,13 +61,14 @@ class BERT4Rec(SequentialRecommender):
     """
 
     _model = "bert4rec"
-    _extra_options = frozenset({"mask_ratio", "last_ratio"})
+    _extra_options = frozenset({"mask_ratio", "last_ratio", "samples"})
 
     dim: Size = 64
     inner_dim: Size = 256
     blocks: Size = 2
     heads: Size = 2
     max_length: Size = 50
+    positions: Literal["oldest", "newest"] = "oldest"
     dropout: Share = 0.2
     attention_dropout: Share = 0.2
     activation: Literal["gelu", "relu", "silu"] = "gelu"
@@ -69,6 +76,7 @@ class BERT4Rec(SequentialRecommender):
     initial_std: Deviation = 0.02
     mask_ratio: Share = 0.2
     last_ratio: Fraction = 0.5
+    samples: Literal["auto", "cloze", "prefixes"] = "auto"
 
     @classmethod
     def _outline(cls, configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
