@@ -1,4 +1,4 @@
-import Kernels
+public import Kernels
 import VectorLoops
 
 /// Returns scale * the sum over rows of -sum(q log softmax(hidden table^T + bias)), where q puts 1 -
@@ -6,11 +6,12 @@ import VectorLoops
 ///
 /// - Shapes: `hidden` is `[rows, dim]`, `table` is `[items, dim]`, `bias` is `[items]`, the result
 ///   is a scalar.
-/// - Parameter widths: where given, the weighted sum of the losses of the first numbers of states
-///   and items.
+/// - Parameters:
+///   - seen: items whose scores are raised before the softmax, for each row.
+///   - widths: where given, the weighted sum of the losses of the first numbers of states and items.
 public func softmaxCrossEntropy(
   _ hidden: Tensor, table: Tensor, bias: Tensor? = nil, targets: [Int32], smoothing: Float = 0,
-  widths: NestedWidths? = nil, scale: Float, on pass: Pass
+  seen: SeenItems? = nil, widths: NestedWidths? = nil, scale: Float, on pass: Pass
 ) -> Tensor {
   precondition(
     targets.count == hidden.rows && targets.allSatisfy { $0 >= 0 && $0 < table.rows },
@@ -23,7 +24,7 @@ public func softmaxCrossEntropy(
       sizes: widths?.sizes ?? [table.columns], weights: widths?.weights, scale: scale,
       smoothing: smoothing)(
         hidden: hidden.matrix, table: table.matrix, bias: biasNumbers, targets: targets,
-        dHidden: dHidden, dTable: dTable, tableBeta: 0, dBias: dBias)
+        seen: seen, dHidden: dHidden, dTable: dTable, tableBeta: 0, dBias: dBias)
   }
   guard let tape = pass.tape, inputs.contains(where: tape.wants) else {
     loss.pointer[0] = Float(find())

@@ -60,15 +60,17 @@ public struct SoftmaxCrossEntropy {
   /// - Shapes: `hidden` and `dHidden` are `[rows, dim]`, `table` and `dTable` are `[items, dim]`,
   ///   `bias` and `dBias` are `[items]`.
   /// - Parameters:
+  ///   - seen: what each row has seen; nil raises no logits.
   ///   - dHidden: written, where gradients are wanted.
   ///   - dTable: added to where `tableBeta` is 1, written where it is 0.
   ///   - dBias: added to.
   public func callAsFunction(
     hidden: Matrix, table: Matrix, bias: Input? = nil, targets: UnsafePointer<Int32>,
-    dHidden: Matrix? = nil, dTable: Matrix? = nil, tableBeta: Float = 1, dBias: Output? = nil
+    seen: SeenItems? = nil, dHidden: Matrix? = nil, dTable: Matrix? = nil, tableBeta: Float = 1, dBias: Output? = nil
   ) -> Double {
     check(
       sizes.last == table.columns && weights.count == sizes.count, "sizes end at the table's width")
+    check(seen == nil || seen?.rows == hidden.rows, "what each row has seen")
     if hidden.rows == 0, tableBeta == 0 { dTable?.zero() }
     let columns = chunks(sizes)
     let (keeps, rowsAtOnce) = plan(rows: hidden.rows, items: table.rows)
@@ -77,7 +79,7 @@ public struct SoftmaxCrossEntropy {
       let rows = start..<min(start + rowsAtOnce, hidden.rows)
       let part = Rows(
         loss: self, hidden: hidden.rows(rows), table: table, bias: bias,
-        targets: targets + start, columns: columns, keeps: keeps)
+        targets: targets + start, seen: seen?.rows(rows), columns: columns, keeps: keeps)
       loss += part.run(
         dHidden: dHidden?.rows(rows), dTable: dTable, tableBeta: start == 0 ? tableBeta : 1,
         dBias: dBias)
@@ -92,6 +94,7 @@ public struct SoftmaxCrossEntropy {
     let table: Matrix
     let bias: Input?
     let targets: UnsafePointer<Int32>
+    let seen: SeenItems?
     /// The columns of each level.
     let columns: [Range<Int>]
     /// Whether the logits of all items stay from the first pass to the second.
@@ -119,9 +122,12 @@ public struct SoftmaxCrossEntropy {
         return Matrix(buffer, from: start + j * rows * width, rows: rows, columns: width)
           .block(rows: rows, columns: tile.count)
       }
+      let raised = seen.map {
+        SeenItems.Cells($0, targets: targets, itemCount: table.rows, width: width)
+      }
       var sums = Normalizers(levels: levels, rows: rows)
       for tile in tiles {
-        fill(tile, logits)
+        fill(tile, logits, raised)
         for j in 0..<levels { take(tile, logits(j, tile), j, &sums) }
       }
       var total = 0.0
@@ -132,7 +138,7 @@ public struct SoftmaxCrossEntropy {
       }
       guard dHidden != nil || dTable != nil || dBias != nil else { return total }
       for tile in tiles {
-        if !keeps && tiles.count > 1 { fill(tile, logits) }
+        if !keeps && tiles.count > 1 { fill(tile, logits, raised) }
         differentiate(tile, logits, sums)
         let items = table.rows(tile)
         for j in 0..<levels {
@@ -158,7 +164,9 @@ public struct SoftmaxCrossEntropy {
     }
 
     /// Writes the logits of all levels for the items of a tile.
-    private func fill(_ tile: Range<Int>, _ logits: (Int, Range<Int>) -> Matrix) {
+    private func fill(
+      _ tile: Range<Int>, _ logits: (Int, Range<Int>) -> Matrix, _ raised: SeenItems.Cells?
+    ) {
       let items = table.rows(tile)
       for j in 0..<levels {
         let z = logits(j, tile)
@@ -166,6 +174,7 @@ public struct SoftmaxCrossEntropy {
         gemm(
           hidden.columns(columns[j]), items.columns(columns[j]), transposeB: true, into: z,
           beta: j == 0 ? 0 : 1, bias: j == 0 ? bias.map { $0 + tile.lowerBound } : nil)
+        if j == 0 { raised?.raise(z, tile: tile) }  // and the other levels by theirs
       }
     }
 

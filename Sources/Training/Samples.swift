@@ -75,6 +75,8 @@ struct Sampling {
       guard let model = model as? any SessionModel, let size = model.stateSize else {
         throw InvalidArgument("samples \"sessions\" need a model that trains item by item")
       }
+      try require(
+        options.seenMargin == 0, "seen_margin needs histories, and samples \"sessions\" are items")
       let slots = min(options.batchSize, histories.count)
       kind = .sessions(ParallelSessions(model: model, stateSize: size, slots: slots))
     }
@@ -210,6 +212,19 @@ struct Sampling {
   private func user(of window: Window) -> Int32 {
     let row = histories.row(of: window.items.lowerBound)
     return histories.users?[row] ?? Int32(row)
+  }
+
+  /// Which items of the batch the state before each target has read.
+  func seen(_ examples: Examples) -> [Range<Int>] {
+    let offsets = examples.batch.offsets
+    if case .prefixes = kind { return zip(offsets, offsets.dropFirst()).map { $0..<$1 } }
+    var whole: [Range<Int>] = []  // the history of each token
+    for (start, end) in zip(offsets, offsets.dropFirst()) {
+      whole += repeatElement(start..<end, count: end - start)
+    }
+    let rows = examples.rows?.map { Int($0) } ?? Array(whole.indices)
+    if case .positions = kind { return rows.map { whole[$0].lowerBound..<($0 + 1) } }
+    return rows.map { whole[$0] }
   }
 
   /// The states that predict the targets of `examples`.

@@ -1,5 +1,6 @@
 import Autograd
 import Interactions
+import Kernels
 import Models
 
 /// What a step minimises.
@@ -11,26 +12,40 @@ extension Trainer {
   ///   - firstToken: numbers the states in their step, for negatives that are drawn for each.
   ///   - negatives: those that the step shares, where the loss shares them.
   func loss(
-    _ hidden: Tensor, _ scorer: Scorer, targets: [Int32], firstToken: Int,
+    _ hidden: Tensor, _ scorer: Scorer, _ examples: Examples, firstToken: Int,
     negatives: SharedNegatives?, scale: Float, on pass: Pass
   ) -> Tensor {
-    guard let widths, options.loss != .softmax else {
-      return loss(hidden, scorer, widths, targets, firstToken, negatives, scale, on: pass)
+    let targets = examples.targets
+    if options.loss == .softmax {
+      return softmaxCrossEntropy(
+        hidden, table: scorer.table, bias: scorer.bias, targets: targets,
+        smoothing: options.labelSmoothing, seen: seen(examples), widths: widths, scale: scale,
+        on: pass)
+    }
+    guard let widths else {
+      return loss(hidden, scorer, targets, firstToken, negatives, scale, on: pass)
     }
     var sum: Tensor?
     for (size, weight) in zip(widths.sizes, widths.weights) where weight != 0 {
       let prefix = Scorer(table: scorer.table.block(columns: 0..<size), bias: scorer.bias)
       let own = loss(
-        hidden.block(columns: 0..<size), prefix, nil, targets, firstToken, negatives,
-        weight * scale, on: pass)
+        hidden.block(columns: 0..<size), prefix, targets, firstToken, negatives, weight * scale,
+        on: pass)
       sum = sum.map { add($0, own, on: pass) } ?? own
     }
     return sum ?? Tensor([0], shape: [])
   }
 
+  private func seen(_ examples: Examples) -> SeenItems? {
+    guard options.seenMargin != 0 else { return nil }
+    return SeenItems(
+      margin: options.seenMargin, items: examples.batch.items, ranges: sampling.seen(examples))
+  }
+
+  /// The loss of a model of one width from sampled items.
   private func loss(
-    _ hidden: Tensor, _ scorer: Scorer, _ widths: NestedWidths?, _ targets: [Int32],
-    _ firstToken: Int, _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
+    _ hidden: Tensor, _ scorer: Scorer, _ targets: [Int32], _ firstToken: Int,
+    _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
   ) -> Tensor {
     let (table, bias) = (scorer.table, scorer.bias)
     func sampled(_ kind: SampledLoss) -> Tensor {
@@ -40,10 +55,7 @@ extension Trainer {
         scale: scale, on: pass)
     }
     switch options.loss {
-    case .softmax:
-      return softmaxCrossEntropy(
-        hidden, table: table, bias: bias, targets: targets, smoothing: options.labelSmoothing,
-        widths: widths, scale: scale, on: pass)
+    case .softmax: preconditionFailure("the softmax takes all items")
     case .sampledSoftmax: return sampled(.softmax)
     case .bpr: return sampled(.bpr)
     case .top1: return sampled(.top1)

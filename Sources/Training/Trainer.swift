@@ -270,8 +270,8 @@ public final class Trainer {
       widths: widths)
     let hidden = sampling.encode(examples, on: pass)
     let loss = loss(
-      hidden, scorer, targets: examples.targets, firstToken: group.firstToken,
-      negatives: negatives, scale: scale, on: pass)
+      hidden, scorer, examples, firstToken: group.firstToken, negatives: negatives, scale: scale,
+      on: pass)
     tape.backward(from: loss)
     return Double(loss.pointer[0])
   }

@@ -66,6 +66,8 @@ public struct TrainingOptions: Sendable {
   /// The weight of the squared scores in BPR-max.
   public var bprRegularization: Float = 1
   public var labelSmoothing: Float = 0
+  /// What the softmax adds to the scores of the items that were read, the target apart.
+  public var seenMargin: Float = 0
   /// How much the loss of each width of a nested model counts; none for equal shares.
   public var sizeWeights: [Float] = []
   /// What a nested model's dropouts are multiplied by in the channels that each width adds; none
@@ -104,6 +106,7 @@ public struct TrainingOptions: Sendable {
     samplerPower = try fields.number("sampler_power", default: 1, from: 0, to: 10)
     bprRegularization = try fields.float("bpr_regularization", default: 1, from: 0)
     labelSmoothing = try fields.float("label_smoothing", default: 0, from: 0, to: 1)
+    seenMargin = try fields.float("seen_margin", default: 0, from: 0)
     sizeWeights = try fields.floats("size_weights", from: 0)
     sizeDropout = try fields.floats("size_dropout", from: 0)
     batchSize = try fields.integer("batch_size", default: batchSize, in: 1...Int(Int32.max))
@@ -130,6 +133,9 @@ public struct TrainingOptions: Sendable {
     try require(
       loss == .softmax || labelSmoothing == 0,
       "label_smoothing needs loss \"softmax\", got loss \"\(loss.rawValue)\"")
+    try require(
+      loss == .softmax || seenMargin == 0,
+      "seen_margin needs loss \"softmax\", got loss \"\(loss.rawValue)\"")
     try require(
       loss != .softmax || !sparseGradients,
       "sparse_gradients needs a loss of sampled items, got loss \"softmax\"")

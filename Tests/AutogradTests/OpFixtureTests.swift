@@ -160,6 +160,20 @@ import _TestSupport
     }
   }
 
+  @Test(arguments: try Fixture.operations("seen_softmax_cross_entropy"))
+  func softmaxCrossEntropyOfRaisedScoresFollowsTheReference(_ c: OperationCase) throws {
+    let (targets, offsets) = (try c.input("targets").indices, try c.input("offsets").indices)
+    let seen = SeenItems(
+      margin: Float(try c.number("margin")), items: try c.input("seen").indices,
+      ranges: zip(offsets, offsets.dropFirst()).map { Int($0)..<Int($1) })
+    let smoothing = Float(try c.number("label_smoothing"))
+    try check(c, lossTolerance(c)) { x, pass in
+      softmaxCrossEntropy(
+        try x("hidden"), table: try x("table"), targets: targets, smoothing: smoothing, seen: seen,
+        scale: 1 / Float(targets.count), on: pass)
+    }
+  }
+
   @Test(arguments: try Fixture.operations("nested_softmax_cross_entropy"))
   func nestedSoftmaxCrossEntropyFollowsTheReference(_ c: OperationCase) throws {
     let targets = try c.input("targets").indices

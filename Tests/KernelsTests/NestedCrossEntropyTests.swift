@@ -21,9 +21,19 @@ import _TestSupport
 
   private func targets(_ rows: Int) -> [Int32] { (0..<rows).map { Int32($0 * 31 % items) } }
 
+  /// Up to 20 items that each row has seen, some of them twice, some no items at all.
+  private func seen(_ rows: Int, margin: Float) -> SeenItems? {
+    if margin == 0 { return nil }
+    let ends = (0..<rows).map { $0 + 3 }
+    return SeenItems(
+      margin: margin, items: (0..<(rows + 3)).map { Int32($0 * $0 * 7 % (items + 1)) },
+      ranges: ends.enumerated().map { max(0, $1 - $0 % 21)..<$1 })
+  }
+
   /// The sum of one loss a size, each of prefixes of all numbers.
   private func naive(
-    _ hidden: Guarded, _ table: Guarded, _ bias: Guarded, rows: Int, smoothing: Float
+    _ hidden: Guarded, _ table: Guarded, _ bias: Guarded, rows: Int, smoothing: Float,
+    margin: Float
   ) -> Result {
     var sum = Result(
       loss: 0, dHidden: Array(repeating: 0, count: rows * dim),
@@ -38,8 +48,8 @@ import _TestSupport
         sizes: [size], scale: 0.25 * weight, smoothing: smoothing)
       sum.loss += fused(
         hidden: columns(hidden, size), table: columns(table, size), bias: bias.pointer,
-        targets: targets(rows), dHidden: columns(dHidden, size), dTable: columns(dTable, size),
-        dBias: dBias.pointer)
+        targets: targets(rows), seen: seen(rows, margin: margin), dHidden: columns(dHidden, size),
+        dTable: columns(dTable, size), dBias: dBias.pointer)
       for (i, value) in dHidden.values.enumerated() { sum.dHidden[i] += value }
       for (i, value) in dTable.values.enumerated() { sum.dTable[i] += value }
       for (i, value) in dBias.values.enumerated() { sum.dBias[i] += value }
@@ -48,13 +58,15 @@ import _TestSupport
   }
 
   /// Tiles of all items, of a few and of the fewest give what one loss a size gives.
-  @Test(arguments: [1, 5, 255, 256, 257, 600], [0 as Float, 0.2])
-  func tilesGiveTheSumOfTheLossesOfAllSizes(rows: Int, smoothing: Float) {
+  @Test(arguments: [1, 5, 255, 256, 257, 600], [(0 as Float, 0 as Float), (0.2, 0), (0.1, 1.5)])
+  func tilesGiveTheSumOfTheLossesOfAllSizes(rows: Int, options: (Float, Float)) {
+    let (smoothing, margin) = options
+    let seen = seen(rows, margin: margin)
     let (hidden, table) = (
       Guarded(randomFloats(rows * dim, seed: 70)), Guarded(randomFloats(items * dim, seed: 71))
     )
     let bias = Guarded(randomFloats(items, seed: 72))
-    let expected = naive(hidden, table, bias, rows: rows, smoothing: smoothing)
+    let expected = naive(hidden, table, bias, rows: rows, smoothing: smoothing, margin: margin)
     for (tileCount, keptCount) in [(1 << 20, 1 << 23), (3 * 256 * 32, 0), (1, 1 << 23), (1, 0)] {
       let nested = SoftmaxCrossEntropy(
         sizes: sizes, weights: weights, scale: 0.25, smoothing: smoothing, tileCount: tileCount,
@@ -65,11 +77,11 @@ import _TestSupport
       let dBias = Guarded(count: items, value: 0.25)
       let loss = nested(
         hidden: columns(hidden, dim), table: columns(table, dim), bias: bias.pointer,
-        targets: targets(rows), dHidden: columns(dHidden, dim), dTable: columns(dTable, dim),
-        dBias: dBias.pointer)
+        targets: targets(rows), seen: seen, dHidden: columns(dHidden, dim),
+        dTable: columns(dTable, dim), dBias: dBias.pointer)
       let alone = nested(
         hidden: columns(hidden, dim), table: columns(table, dim), bias: bias.pointer,
-        targets: targets(rows))
+        targets: targets(rows), seen: seen)
       let label = "tiles of \(tileCount), \(keptCount) kept"
       expectClose(
         [Float(loss), Float(alone)], [expected.loss, expected.loss], .loss, "loss, \(label)")

@@ -29,10 +29,18 @@ import _TestSupport
     let (inputs, targets) = try c.trainingWindows()
     let tape = Tape()
     let pass = Pass(tape: tape)
-    let hidden = model.encode(PackedBatch(inputs), on: pass)
+    let batch = PackedBatch(inputs)
+    let hidden = model.encode(batch, on: pass)
+    let starts = zip(batch.offsets, batch.offsets.dropFirst()).flatMap { start, end in
+      Array(repeating: start, count: end - start)
+    }
+    let seen = SeenItems(
+      margin: Float(try c.number("seen_margin")), items: batch.items,
+      ranges: starts.enumerated().map { $1..<($0 + 1) })
     let loss = softmaxCrossEntropy(
       hidden, table: model.scorer(on: .inference).table, targets: targets,
-      smoothing: Float(try c.number("label_smoothing")), scale: 1 / Float(targets.count), on: pass)
+      smoothing: Float(try c.number("label_smoothing")), seen: seen,
+      scale: 1 / Float(targets.count), on: pass)
     expectClose(loss.values, [c.loss], .loss, "\(c.name): loss")
     tape.backward(from: loss)
     let parameters = model.parameters()

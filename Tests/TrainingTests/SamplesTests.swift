@@ -140,6 +140,27 @@ import _TestSupport
     #expect(found.contains { $0.contains { $0.rows != [Int32($0.batch.tokens - 1)] } })
   }
 
+  /// What a state has read is what its target is compared with where repeats cost more.
+  @Test func statesKnowWhatTheyHaveRead() throws {
+    func seen(_ sampling: Sampling) -> [[[Int32]]] {
+      examples(sampling).map { example in
+        sampling.seen(example).map { Array(example.batch.items[$0]) }
+      }
+    }
+    #expect(seen(try sampling()) == [[[1], [1, 4], [1, 4, 1]], [[2]]])
+    #expect(
+      seen(try sampling { $0.targets = 2 })
+        == [[[1], [1], [1, 4], [1, 4], [1, 4, 1]], [[2]]])
+    #expect(
+      seen(try sampling { $0.samples = .prefixes })
+        == [[[3]], [[3, 1]], [[3, 1, 4]], [[1, 4, 1]], [[2]]])
+    let filler = Filler(model: smallModel(items: 10) { $0.maxLength = 3 })
+    #expect(seen(try sampling(filler) { $0.lastRatio = 1 }) == [[[1, 4, 1, 10]], [[2, 10]]])
+    var c = FMRLRec.Configuration(items: 10)
+    (c.sizes, c.blocks, c.maxLength) = ([4], 1, 3)
+    #expect(seen(try sampling(FMRLRec(c))) == [[[1], [1, 4], [1, 4, 1]], [[2], [10]]])
+  }
+
   @Test func modelsRefuseWhatTheyCannotDo() throws {
     let filler = Filler(model: smallModel(items: 10))
     #expect(throws: InvalidArgument.self) { try sampling(filler) { $0.samples = .positions } }

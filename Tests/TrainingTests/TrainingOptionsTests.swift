@@ -29,6 +29,7 @@ import Training
     #expect(o.schedule == .cosine && o.warmupSteps == 6 && o.totalEpochs == 7)
     #expect(o.seed == .max && o.firstEpoch == 8 && o.sparseGradients)
     #expect(try options(#"{"label_smoothing": 0.25}"#).labelSmoothing == 0.25)
+    #expect(try options(#"{"seen_margin": 1.5}"#).seenMargin == 1.5)
   }
 
   @Test func whatIsLeftOutTakesTheDefaults() throws {
@@ -67,6 +68,10 @@ import Training
       (
         #"{"loss": "gbce", "label_smoothing": 0.1}"#,
         #"label_smoothing needs loss "softmax", got loss "gbce""#
+      ),
+      (
+        #"{"loss": "bpr", "seen_margin": 1}"#,
+        #"seen_margin needs loss "softmax", got loss "bpr""#
       ),
     ])
   func wrongFieldsAreNamed(json: String, expected: String) {

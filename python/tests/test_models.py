@@ -71,6 +71,36 @@ def test_every_model_learns_a_planted_rule(kind, split, popularity):
     assert hits > popularity.evaluate(split.test, 1)["hr@1"] + 0.2
 
 
+@pytest.mark.parametrize("kind", TRAINED)
+def test_a_margin_makes_the_task_harder(kind, split):
+    plain, margin = (
+        kind(**SIZES[kind], epochs=1, seen_margin=margin).fit(split.train, progress=False)
+        for margin in (0.0, 2.0)
+    )
+    assert margin.history_[0]["loss"] > plain.history_[0]["loss"] + 0.1
+
+
+def test_a_margin_teaches_what_is_new():
+    """Of histories in random order nothing can be learned but that nobody repeats an item."""
+    rng = np.random.default_rng(0)
+    rows = np.array([rng.permutation(24)[:8] for _ in range(300)])
+    log = er.Interactions({"user": np.repeat(np.arange(300), 8), "item": rows.ravel()})
+
+    def seen(margin: float) -> float:
+        options = {**SMALL, "dim": 32, "dropout": 0.0, "epochs": 10, "batch_size": 32}
+        model = er.SASRec(**options, seen_margin=margin)
+        scores = model.fit(log, progress=False).scores(rows[:100, -6:].tolist())
+        first = np.argsort(-scores, axis=1)[:, :6]
+        return np.mean([np.isin(found, row).mean() for found, row in zip(first, rows, strict=False)])
+
+    assert seen(2.0) < 0.7 * seen(0.0)
+
+
+def test_a_margin_needs_histories(split):
+    with pytest.raises(er.ConfigError, match="seen_margin needs histories"):
+        er.GRU4Rec(samples="sessions", seen_margin=1.0).fit(split.train, progress=False)
+
+
 @pytest.mark.parametrize("loss", ["bpr_max", "top1", "softmax"])
 def test_sessions_side_by_side_train_too(split, loss):
     options = {"samples": "sessions", "loss": loss, "negatives": 8, "batch_size": 16, "epochs": 6}

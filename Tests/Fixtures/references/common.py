@@ -122,6 +122,14 @@ def cross_entropy(scores, targets, label_smoothing=0.0):
     return -jnp.mean((1 - label_smoothing) * hit + label_smoothing * log_p.mean(axis=1))
 
 
+def seen_mask(seen, targets, items):
+    """Ones at the items that each row has seen, its target and what is no item apart."""
+    mask = np.zeros((len(targets), items))
+    for row, (own, target) in enumerate(zip(seen, targets, strict=True)):
+        mask[row, [i for i in own if i < items and i != target]] = 1
+    return mask
+
+
 # Cases of models
 
 NORM_WEIGHT = re.compile(r"norm\w*(\.\d+)?\.weight$")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .attention import causal_attention, full_attention, linear_attention
-from .common import ACTIVATIONS, chunk_layer_norm, cross_entropy, layer_norm, linear
+from .common import ACTIVATIONS, chunk_layer_norm, cross_entropy, layer_norm, linear, seen_mask
 from .convolutional import causal_convolution
 from .nested import nested_linear, nested_softmax_cross_entropy
 from .recurrent import gru, linear_recurrence
@@ -61,6 +61,17 @@ def scale(x, factor):
 def softmax_cross_entropy(hidden, table, targets, label_smoothing):
     """Mean over rows of the cross-entropy over all items; scores are hidden table^T."""
     return cross_entropy(hidden @ table.T, targets, label_smoothing)
+
+
+def seen_softmax_cross_entropy(hidden, table, targets, seen, offsets, margin, label_smoothing):
+    """The same with ``margin`` added to the scores of what each row has seen but for its target.
+
+    Row r has seen the items ``seen[offsets[r]:offsets[r + 1]]`` (Wang et al., "Additive Margin
+    Softmax for Face Verification", 2018, with the margin on some of the others).
+    """
+    rows = np.split(seen, offsets[1:-1])
+    raised = margin * seen_mask(rows, targets, len(table))
+    return cross_entropy(hidden @ table.T + raised, targets, label_smoothing)
 
 
 def sampled_softmax(hidden, table, targets, negatives, target_log_q, negative_log_q):
@@ -183,6 +194,7 @@ OPERATIONS = {
     "multiply": multiply,
     "scale": scale,
     "softmax_cross_entropy": softmax_cross_entropy,
+    "seen_softmax_cross_entropy": seen_softmax_cross_entropy,
     "nested_softmax_cross_entropy": nested_softmax_cross_entropy,
     "sampled_softmax": sampled_softmax,
     "binary_cross_entropy": binary_cross_entropy,

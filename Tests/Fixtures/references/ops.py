@@ -194,6 +194,21 @@ def softmax_cases():
             yield make_case("softmax_cross_entropy", name, inputs, label_smoothing=smoothing)
 
 
+def seen_cases():
+    """Raised scores: repeats, the target, what is no item, and nothing among what was seen."""
+    for m, d, n, longest in [(1, 3, 2, 1), (5, 7, 11, 6), (67, 5, 40, 9)]:
+        for margin, smoothing in [(2.0, 0.0), (0.5, 0.1)]:
+            name = f"{m}x{d}x{n}-margin-{margin}-smoothing-{smoothing}"
+            rng = generator(f"seen {name}")
+            inputs = {"hidden": normal(rng, m, d), "table": normal(rng, n, d)}
+            inputs["targets"] = rng.integers(0, n, m)
+            lengths = rng.integers(0, longest + 1, m)
+            inputs["seen"] = rng.integers(0, n + 1, lengths.sum())
+            inputs["offsets"] = cumulative(lengths)
+            options = {"margin": margin, "label_smoothing": smoothing}
+            yield make_case("seen_softmax_cross_entropy", name, inputs, **options)
+
+
 def sampled_cases():
     """Losses with negatives; targets among the shared negatives, repeats among a row's own."""
     shapes = [(1, 3, 2, 1), (5, 7, 11, 4), (13, 5, 7, 7), (3, 67, 17, 5)]
@@ -257,6 +272,7 @@ GROUPS = (
     attention_cases,
     row_cases,
     softmax_cases,
+    seen_cases,
     sampled_cases,
     optimiser_cases,
     metric_cases,

@@ -20,6 +20,7 @@ from .common import (
     prefix_examples,
     random_histories,
     random_parameters,
+    seen_mask,
 )
 from .operations import adam_step, clip_global_norm
 from .transformer import block, block_shapes
@@ -70,11 +71,16 @@ def training_windows(c, histories):
     return [w[:-1] for w in windows], np.concatenate([w[1:] for w in windows])
 
 
-def sasrec_loss(p, c, smoothing, histories):
-    """Mean cross-entropy of the next item over every position of every history."""
+def sasrec_loss(p, c, o, histories):
+    """Mean cross-entropy of the next item over every position of every history.
+
+    ``seen_margin`` is added to the scores of the items up to each position, but for its target.
+    """
     inputs, targets = training_windows(c, histories)
-    hidden = encode(p, c, inputs)
-    return cross_entropy(hidden @ output_table(p, c).T, targets, smoothing)
+    scores = encode(p, c, inputs) @ output_table(p, c).T
+    seen = [row[: t + 1] for row in inputs for t in range(len(row))]
+    scores += o["seen_margin"] * seen_mask(seen, targets, scores.shape[1])
+    return cross_entropy(scores, targets, o["label_smoothing"])
 
 
 def sasrec_scores(p, c, histories):
@@ -86,7 +92,7 @@ def sasrec_scores(p, c, histories):
 def train(p, c, o, histories, steps):
     """Return the losses before each step, the first gradients (unclipped) and all parameters."""
     value_and_grad = jax.jit(
-        jax.value_and_grad(lambda p: sasrec_loss(p, c, o["label_smoothing"], histories))
+        jax.value_and_grad(lambda p: sasrec_loss(p, c, o, histories))
     )
     settings = {key: o[key] for key in ("weight_decay", "learning_rate", "beta1", "beta2")}
     settings |= {"form": o["adam_form"], "decoupled": o["optimizer"] == "adamw"}
@@ -146,6 +152,7 @@ OPTIONS = {
     "warmup_steps": 0,
     "total_epochs": 3,
     "label_smoothing": 0.0,
+    "seen_margin": 0.0,
     "seed": 0,
     "first_epoch": 0,
 }
@@ -180,6 +187,11 @@ SASREC = {
         {"items": 12, "dim": 8, "inner_dim": 10, "blocks": 1, "heads": 4, "max_length": 5},
         {"label_smoothing": 0.1, "gradient_clip": 0.5},
     ),
+    "pre-gelu-seen-margin": (
+        {"items": 9, "dim": 6, "inner_dim": 8, "blocks": 1, "heads": 2, "max_length": 6}
+        | {"norm": "pre"},
+        {"label_smoothing": 0.05, "seen_margin": 1.5},
+    ),
 }
 
 
@@ -192,7 +204,7 @@ def sasrec_case(name, c, o):
     p = {name: jnp.asarray(value) for name, value in parameters.items()}
     losses, gradients, trace = train(p, c, o, histories, steps=3)
     check_gradients(
-        name, lambda p: sasrec_loss(p, c, o["label_smoothing"], histories), p, gradients
+        name, lambda p: sasrec_loss(p, c, o, histories), p, gradients
     )
     if o["gradient_clip"] > 0:
         norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients.values()))

@@ -91,6 +91,10 @@ default="softmax"
         Steps over which the learning rate rises at first.
     label_smoothing : float, default=0.0
         Share of the target spread over all items, for "softmax".
+    seen_margin : float, default=0.0
+        Added to the scores of the items of the history, the target apart, while "softmax" trains.
+        Above 0 the model learns to put what is new before what was chosen already, for logs where
+        nobody chooses twice; 1 to 3 are usual.
     sparse_gradients : bool, default=False
         Whether a step holds and moves only the rows of the item tables that it reads (lazy Adam):
         for losses of sampled items over so many that whole gradients are too large.
@@ -125,6 +129,7 @@ default="softmax"
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: Count = 0
     label_smoothing: Share = 0.0
+    seen_margin: NotNegative = 0.0
     sparse_gradients: bool = False
     random_state: Seed | None = 0
     warm_start: bool = False
