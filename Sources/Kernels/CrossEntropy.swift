@@ -66,7 +66,8 @@ public struct SoftmaxCrossEntropy {
   ///   - dBias: added to.
   public func callAsFunction(
     hidden: Matrix, table: Matrix, bias: Input? = nil, targets: UnsafePointer<Int32>,
-    seen: SeenItems? = nil, dHidden: Matrix? = nil, dTable: Matrix? = nil, tableBeta: Float = 1, dBias: Output? = nil
+    seen: SeenItems? = nil, dHidden: Matrix? = nil, dTable: Matrix? = nil, tableBeta: Float = 1,
+    dBias: Output? = nil
   ) -> Double {
     check(
       sizes.last == table.columns && weights.count == sizes.count, "sizes end at the table's width")

@@ -23,12 +23,12 @@ extension Trainer {
         on: pass)
     }
     guard let widths else {
-      return loss(hidden, scorer, targets, firstToken, negatives, scale, on: pass)
+      return drawnLoss(hidden, scorer, targets, firstToken, negatives, scale, on: pass)
     }
     var sum: Tensor?
     for (size, weight) in zip(widths.sizes, widths.weights) where weight != 0 {
       let prefix = Scorer(table: scorer.table.block(columns: 0..<size), bias: scorer.bias)
-      let own = loss(
+      let own = drawnLoss(
         hidden.block(columns: 0..<size), prefix, targets, firstToken, negatives, weight * scale,
         on: pass)
       sum = sum.map { add($0, own, on: pass) } ?? own
@@ -42,39 +42,40 @@ extension Trainer {
       margin: options.seenMargin, items: examples.batch.items, ranges: sampling.seen(examples))
   }
 
-  /// The loss of a model of one width from sampled items.
-  private func loss(
+  /// The loss of a model of one width from items that are drawn.
+  private func drawnLoss(
     _ hidden: Tensor, _ scorer: Scorer, _ targets: [Int32], _ firstToken: Int,
     _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
   ) -> Tensor {
     let (table, bias) = (scorer.table, scorer.bias)
-    func sampled(_ kind: SampledLoss) -> Tensor {
-      guard let negatives else { preconditionFailure("this loss draws for each batch") }
+    if let sharedLoss, let negatives {
       return sampledLoss(
-        kind, hidden, table: table, bias: bias, targets: targets, negatives: negatives,
+        sharedLoss, hidden, table: table, bias: bias, targets: targets, negatives: negatives,
         scale: scale, on: pass)
     }
+    guard let sampler else { preconditionFailure("only the softmax has no sampler") }
+    var generator = CounterGenerator(
+      seed: options.seed, step: drawStep, purpose: 16 + UInt64(firstToken))
+    let drawn = sampler.draw(perRow: options.negatives, targets: targets, using: &generator)
+    return binaryCrossEntropy(
+      hidden, table: table, bias: bias, targets: targets, negatives: drawn, beta: beta,
+      scale: scale, on: pass)
+  }
+
+  /// The loss whose negatives a step shares, if it is one.
+  private var sharedLoss: SampledLoss? {
     switch options.loss {
-    case .softmax: preconditionFailure("the softmax takes all items")
-    case .sampledSoftmax: return sampled(.softmax)
-    case .bpr: return sampled(.bpr)
-    case .top1: return sampled(.top1)
-    case .bprMax: return sampled(.bprMax(regularization: options.bprRegularization))
-    case .bce, .gbce:
-      guard let sampler else { preconditionFailure("binary cross-entropy has a sampler") }
-      var generator = CounterGenerator(
-        seed: options.seed, step: drawStep, purpose: 16 + UInt64(firstToken))
-      let drawn = sampler.draw(
-        perRow: options.negatives, targets: targets, using: &generator)
-      return binaryCrossEntropy(
-        hidden, table: table, bias: bias, targets: targets, negatives: drawn, beta: beta,
-        scale: scale, on: pass)
+    case .sampledSoftmax: .softmax
+    case .bpr: .bpr
+    case .top1: .top1
+    case .bprMax: .bprMax(regularization: options.bprRegularization)
+    case .softmax, .bce, .gbce: nil
     }
   }
 
   /// Draws the negatives that a step shares, where the loss shares them.
   func drawSharedNegatives(_ samples: [Sample]) -> SharedNegatives? {
-    guard options.loss.sharesNegatives, let sampler else { return nil }
+    guard sharedLoss != nil, let sampler else { return nil }
     var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 3)
     let (items, draws) = sampler.drawDistinct(options.negatives, using: &generator)
     if sampling.sharesTargets {

@@ -17,14 +17,6 @@ public struct TrainingOptions: Sendable {
     case bpr
     case top1
     case bprMax = "bpr_max"
-
-    /// Whether a batch shares its negatives.
-    var sharesNegatives: Bool {
-      switch self {
-      case .sampledSoftmax, .bpr, .top1, .bprMax: return true
-      case .softmax, .bce, .gbce: return false
-      }
-    }
   }
 
   /// What a model is asked to predict.
