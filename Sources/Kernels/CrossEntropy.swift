@@ -71,7 +71,9 @@ public struct SoftmaxCrossEntropy {
   ) -> Double {
     check(
       sizes.last == table.columns && weights.count == sizes.count, "sizes end at the table's width")
-    check(seen == nil || seen?.rows == hidden.rows, "what each row has seen")
+    if let seen {
+      check(seen.rows == hidden.rows && seen.itemCount <= table.rows, "what each row has seen")
+    }
     if hidden.rows == 0, tableBeta == 0 { dTable?.zero() }
     let columns = chunks(sizes)
     let (keeps, rowsAtOnce) = plan(rows: hidden.rows, items: table.rows)
@@ -123,9 +125,7 @@ public struct SoftmaxCrossEntropy {
         return Matrix(buffer, from: start + j * rows * width, rows: rows, columns: width)
           .block(rows: rows, columns: tile.count)
       }
-      let raised = seen.map {
-        SeenItems.Cells($0, targets: targets, itemCount: table.rows, width: width)
-      }
+      let raised = seen.map { SeenItems.Cells($0, targets: targets, width: width) }
       var sums = Normalizers(levels: levels, rows: rows)
       for tile in tiles {
         fill(tile, logits, raised)

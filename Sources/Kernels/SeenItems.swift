@@ -7,14 +7,19 @@ public struct SeenItems {
   /// What is added to the logits of the items that a row has seen, its target apart, once each.
   public let margin: Float
   let items: [Int32]
+  let itemCount: Int
   let ranges: [Range<Int>]
 
   /// - Parameters:
-  ///   - items: Numbers outside of the table, such as masks, are passed over.
+  ///   - items: Masks and what stands for a beginning, from `itemCount` on, are passed over.
   ///   - ranges: Row r has seen `items[ranges[r]]`.
-  public init(margin: Float, items: [Int32], ranges: [Range<Int>]) {
+  public init(margin: Float, items: [Int32], itemCount: Int, ranges: [Range<Int>]) {
+    check(
+      ranges.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= items.count },
+      "what each row has seen")
     self.margin = margin
     self.items = items
+    self.itemCount = itemCount
     self.ranges = ranges
   }
 
@@ -22,7 +27,7 @@ public struct SeenItems {
 
   /// What some rows have seen.
   func rows(_ rows: Range<Int>) -> SeenItems {
-    SeenItems(margin: margin, items: items, ranges: Array(ranges[rows]))
+    SeenItems(margin: margin, items: items, itemCount: itemCount, ranges: Array(ranges[rows]))
   }
 
   /// Logits that are raised, by the tile of items that they are in.
@@ -34,16 +39,17 @@ public struct SeenItems {
     private var ends: [Int]
 
     /// - Parameter width: the items of a tile.
-    init(_ seen: SeenItems, targets: UnsafePointer<Int32>, itemCount: Int, width: Int) {
+    init(_ seen: SeenItems, targets: UnsafePointer<Int32>, width: Int) {
       margin = seen.margin
       self.width = width
+      let itemCount = seen.itemCount
       var found: [(row: Int32, item: Int32)] = []
       found.reserveCapacity(seen.ranges.reduce(0) { $0 + $1.count })
       ends = Array(repeating: 0, count: (itemCount + width - 1) / width)
       var newest = Array(repeating: Int32(-1), count: itemCount)  // the last row that has each item
       for (r, range) in seen.ranges.enumerated() {
         let row = Int32(r)
-        newest[Int(targets[r])] = row
+        if targets[r] < itemCount { newest[Int(targets[r])] = row }
         for item in seen.items[range] where item >= 0 && Int(item) < itemCount {
           guard newest[Int(item)] != row else { continue }
           newest[Int(item)] = row

@@ -39,7 +39,8 @@ extension Trainer {
   private func seen(_ examples: Examples) -> SeenItems? {
     guard options.seenMargin != 0 else { return nil }
     return SeenItems(
-      margin: options.seenMargin, items: examples.batch.items, ranges: sampling.seen(examples))
+      margin: options.seenMargin, items: examples.batch.items, itemCount: model.itemCount,
+      ranges: sampling.seen(examples))
   }
 
   /// The loss of a model of one width from items that are drawn.
@@ -48,7 +49,8 @@ extension Trainer {
     _ negatives: SharedNegatives?, _ scale: Float, on pass: Pass
   ) -> Tensor {
     let (table, bias) = (scorer.table, scorer.bias)
-    if let sharedLoss, let negatives {
+    if let sharedLoss {
+      guard let negatives else { preconditionFailure("a step draws what its samples share") }
       return sampledLoss(
         sharedLoss, hidden, table: table, bias: bias, targets: targets, negatives: negatives,
         scale: scale, on: pass)

@@ -165,6 +165,7 @@ import _TestSupport
     let (targets, offsets) = (try c.input("targets").indices, try c.input("offsets").indices)
     let seen = SeenItems(
       margin: Float(try c.number("margin")), items: try c.input("seen").indices,
+      itemCount: try c.input("table").shape[0],
       ranges: zip(offsets, offsets.dropFirst()).map { Int($0)..<Int($1) })
     let smoothing = Float(try c.number("label_smoothing"))
     try check(c, lossTolerance(c)) { x, pass in

@@ -86,4 +86,26 @@ import _TestSupport
     expectSameBits(gradients((true, false)).0, both.0, "dHidden")
     expectSameBits(gradients((false, true)).1, both.1, "dTable")
   }
+
+  /// A row that has seen a place of the table behind its items, and its own target, is as if it had
+  /// seen nothing.
+  @Test func whatIsNoItemIsNotRaised() {
+    let (h, e) = (Guarded(randomFloats(6, seed: 64)), Guarded(randomFloats(12, seed: 65)))
+    let hidden = Matrix(h.pointer, rows: 2, columns: 3)
+    let table = Matrix(e.pointer, rows: 4, columns: 3)
+    func loss(_ items: [Int32]) -> Double {
+      let seen = SeenItems(
+        margin: 2, items: items, itemCount: 3, ranges: [0..<0, 0..<items.count])
+      return SoftmaxCrossEntropy(sizes: [3], scale: 1)(
+        hidden: hidden, table: table, targets: [0, 1], seen: seen)
+    }
+    #expect(loss([3, 1, 9, -1]) == loss([]))
+    #expect(loss([2]) > loss([]) && loss([2, 2]) == loss([2]))
+  }
+
+  @Test func wrongRangesStopTheProgram() async {
+    await #expect(processExitsWith: .failure) {
+      _ = SeenItems(margin: 1, items: [1, 2], itemCount: 3, ranges: [0..<3])
+    }
+  }
 }

@@ -27,6 +27,7 @@ import _TestSupport
     let ends = (0..<rows).map { $0 + 3 }
     return SeenItems(
       margin: margin, items: (0..<(rows + 3)).map { Int32($0 * $0 * 7 % (items + 1)) },
+      itemCount: items - 2,  // the last of the table are no items
       ranges: ends.enumerated().map { max(0, $1 - $0 % 21)..<$1 })
   }
 

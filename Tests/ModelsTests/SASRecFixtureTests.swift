@@ -36,7 +36,7 @@ import _TestSupport
     }
     let seen = SeenItems(
       margin: Float(try c.number("seen_margin")), items: batch.items,
-      ranges: starts.enumerated().map { $1..<($0 + 1) })
+      itemCount: model.itemCount, ranges: starts.enumerated().map { $1..<($0 + 1) })
     let loss = softmaxCrossEntropy(
       hidden, table: model.scorer(on: .inference).table, targets: targets,
       smoothing: Float(try c.number("label_smoothing")), seen: seen,

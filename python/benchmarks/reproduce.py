@@ -17,7 +17,7 @@ from typing import Any
 
 import common
 import numpy as np
-from reproduced_groups import GROUPS, Group
+from reproduced_groups import GROUPS, OTHER, Group
 from reproductions import RUNS, Run
 
 import elastirec as er
@@ -25,7 +25,6 @@ import elastirec as er
 DOCS = Path(__file__).parents[2] / "docs"
 STORE, PAGE = DOCS / "results.json", DOCS / "results.md"
 ROW = 20  # items of a row of "ml-1m-20"
-OTHER = "other "  # begins the names of figures with the history treated the other way
 NAMES = {"hr": "HR", "ndcg": "NDCG", "mrr": "MRR", "recall": "Recall"}
 
 Row = dict[str, Any]  # what one seed of a run gave

@@ -92,6 +92,8 @@ def figures(names: tuple[str, ...], *values: float) -> dict[str, float]:
 
 FOUR = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
 TWO = ("hr@10", "ndcg@10")
+OTHER = "other "  # begins the names of figures with the history treated the other way
+OTHER_TWO = tuple(OTHER + metric for metric in TWO)
 SAMPLED = ("recall@10", "mrr@10", "ndcg@10")
 ROWS = ("mrr@5", "hr@5", "mrr@20", "hr@20")
 
@@ -99,9 +101,10 @@ GROUPS = {
     "beauty": Group(
         "Amazon Beauty",
         "The 5-core in the order of S3-Rec's file, leave-one-out, full ranking; the history is"
-        " ranked too, as in fMRLRec's evaluation. LRURec's leaves it out, as the last columns do:"
-        " nobody chooses an item twice in this log. Which of the two the published figures of"
-        " others than fMRLRec stem from is not said.",
+        " ranked too, as fMRLRec's code does, when the best epoch is chosen as well. LRURec's code"
+        " leaves it out, as do S3-Rec's and the columns that say so: nobody chooses an item twice"
+        " in this log. Which of the two gave the figures of other models in fMRLRec's paper is not"
+        " said there.",
         "beauty",
         FOUR,
         others=TWO,

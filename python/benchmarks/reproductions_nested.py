@@ -57,6 +57,16 @@ NESTED = [
         epochs=11,
     ),
     _titles(
+        "text-margin",
+        "with a margin",
+        sizes=(64, 128, 256, 512),
+        dropout=0.65,
+        size_dropout=(0.4, 0.6, 0.8, 1),
+        learning_rate=5e-4,
+        epochs=11,
+        seen_margin=1,
+    ),
+    _titles(
         "text-1024",
         "up to 1024",
         sizes=(8, 16, 32, 64, 128, 256, 512, 1024),

@@ -278,6 +278,19 @@ def test_an_option_that_is_newer_than_the_file_has_its_default(split):
         _files.from_bytes(rewritten(good, {"params": options}, {}))
 
 
+def test_training_goes_on_where_an_option_of_the_network_is_newer_than_the_file(split):
+    model = er.SASRec(**SMALL, epochs=1, warm_start=True).fit(split.train, progress=False)
+    good = _files.to_bytes(model)
+    old = {name: dict(described(good)["model"][name]) for name in ("params", "configuration")}
+    for part in old.values():
+        del part["tied"]
+    again = _files.from_bytes(rewritten(good, old, {}))
+    np.testing.assert_array_equal(again.scores([[1, 2]]), model.scores([[1, 2]]))
+    assert len(again.fit(split.train, progress=False).history_) == 2
+    with pytest.raises(er.ConfigError, match="warm_start cannot change tied"):
+        again.set_params(tied=False).fit(split.train)
+
+
 def test_parameters_that_no_file_can_hold_are_named(split):
     model = er.SASRec(**SMALL, epochs=1).fit(split.train, progress=False)
     model.set_params(dropout=[0.1])

@@ -92,9 +92,9 @@ default="softmax"
     label_smoothing : float, default=0.0
         Share of the target spread over all items, for "softmax".
     seen_margin : float, default=0.0
-        Added to the scores of the items of the history, the target apart, while "softmax" trains.
+        Added to the scores of the items that were read, the target apart, while "softmax" trains.
         Above 0 the model learns to put what is new before what was chosen already, for logs where
-        nobody chooses twice; 1 to 3 are usual.
+        nobody chooses twice.
     sparse_gradients : bool, default=False
         Whether a step holds and moves only the rows of the item tables that it reads (lazy Adam):
         for losses of sampled items over so many that whole gradients are too large.
@@ -232,6 +232,8 @@ default="softmax"
             if fitted.network.knows_people and not fitted.users.equals(log._users):
                 raise DataError("warm_start needs a log with the users of the log before")
             before = {k: v for k, v in fitted.network.configuration.items() if k != "seed"}
+            # What an older file does not say had its default.
+            before = {**{k: v for k, v in self._defaults().items() if k in sizes}, **before}
             names = dict.fromkeys([*sizes, *before])
             changed = [name for name in names if before.get(name) != sizes.get(name)]
             if changed:

@@ -25,9 +25,6 @@ class BERT4Rec(SequentialRecommender):
         Number of blocks, and of attention heads in each.
     max_length : int, default=50
         How many of the newest items of a history are read.
-    positions : {"oldest", "newest"}, default="oldest"
-        Where positions are counted from: the oldest item that is read, as in RecBole, or the gap of
-        a recommendation, as in the authors' code, whose padding stands before the history.
     dropout : float, default=0.2
         Share dropped of the embeddings and of the outputs of attention and feed-forward step.
     attention_dropout : float, default=0.2
@@ -44,8 +41,8 @@ class BERT4Rec(SequentialRecommender):
         Share of the batches of training that hide the last item of each history and no other, as
         recommending does.
     samples : {"auto", "cloze", "prefixes"}, default="auto"
-        What gaps are made in: whole histories ("auto" and "cloze"), or each prefix of a history, as
-        RecBole does, which takes much longer.
+        What gaps are made in: whole histories ("auto" and "cloze"), or each prefix of a history of
+        two items or more, much as RecBole does, which takes far longer.
 
     References
     ----------
@@ -68,7 +65,6 @@ class BERT4Rec(SequentialRecommender):
     blocks: Size = 2
     heads: Size = 2
     max_length: Size = 50
-    positions: Literal["oldest", "newest"] = "oldest"
     dropout: Share = 0.2
     attention_dropout: Share = 0.2
     activation: Literal["gelu", "relu", "silu"] = "gelu"
