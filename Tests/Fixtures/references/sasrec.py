@@ -91,9 +91,7 @@ def sasrec_scores(p, c, histories):
 
 def train(p, c, o, histories, steps):
     """Return the losses before each step, the first gradients (unclipped) and all parameters."""
-    value_and_grad = jax.jit(
-        jax.value_and_grad(lambda p: sasrec_loss(p, c, o, histories))
-    )
+    value_and_grad = jax.jit(jax.value_and_grad(lambda p: sasrec_loss(p, c, o, histories)))
     settings = {key: o[key] for key in ("weight_decay", "learning_rate", "beta1", "beta2")}
     settings |= {"form": o["adam_form"], "decoupled": o["optimizer"] == "adamw"}
     moments = dict.fromkeys(p, (0.0, 0.0))
@@ -203,9 +201,7 @@ def sasrec_case(name, c, o):
     parameters = random_parameters(rng, sasrec_shapes(c))
     p = {name: jnp.asarray(value) for name, value in parameters.items()}
     losses, gradients, trace = train(p, c, o, histories, steps=3)
-    check_gradients(
-        name, lambda p: sasrec_loss(p, c, o, histories), p, gradients
-    )
+    check_gradients(name, lambda p: sasrec_loss(p, c, o, histories), p, gradients)
     if o["gradient_clip"] > 0:
         norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients.values()))
         assert norm > 1.1 * o["gradient_clip"], "the clip must bite"
