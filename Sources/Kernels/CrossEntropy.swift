@@ -15,8 +15,8 @@ public func chunks(_ sizes: [Int]) -> [Range<Int>] {
 /// of columns, so all sizes take the matrix products of the largest.
 ///
 /// A first pass over the tiles of some rows finds the normalisers, a second one the gradients. The
-/// logits of all items are kept in between where that takes little memory, else found again: a third
-/// more products, but memory that does not grow with items and sizes.
+/// exponentials of all items are kept in between where that takes little memory, else the logits are
+/// found again: a third more products, but memory that does not grow with items and sizes.
 public struct SoftmaxCrossEntropy {
   public let sizes: [Int]
   /// The weight of each size.
@@ -26,7 +26,7 @@ public struct SoftmaxCrossEntropy {
   public let smoothing: Float
   /// The logits of a tile, those of all sizes together: as many as stay in a core's cache.
   private let tileCount: Int
-  /// The most logits that are kept from one pass to the next.
+  /// The most exponentials that are kept from one pass to the next.
   private let keptCount: Int
 
   /// The most logits in memory: those that are kept, the last tile of them whole.
@@ -44,7 +44,7 @@ public struct SoftmaxCrossEntropy {
     self.keptCount = keptCount
   }
 
-  /// Whether the logits of all items are kept, and for how many rows at a time: enough for the
+  /// Whether the exponentials of all items are kept, and for how many rows at a time: enough for the
   /// matrix products, all about as many, in whole tiles of a product.
   private func plan(rows: Int, items: Int) -> (keeps: Bool, rowsAtOnce: Int) {
     let (fewest, block) = (64, 8)
@@ -100,7 +100,7 @@ public struct SoftmaxCrossEntropy {
     let seen: SeenItems?
     /// The columns of each level.
     let columns: [Range<Int>]
-    /// Whether the logits of all items stay from the first pass to the second.
+    /// Whether the exponentials of all items stay from the first pass to the second.
     let keeps: Bool
 
     private var levels: Int { columns.count }
@@ -114,7 +114,8 @@ public struct SoftmaxCrossEntropy {
       let tiles = stride(from: 0, to: table.rows, by: width).map {
         $0..<min($0 + width, table.rows)
       }
-      let keeps = self.keeps && (dHidden != nil || dTable != nil || dBias != nil)
+      let wantsGradient = dHidden != nil || dTable != nil || dBias != nil
+      let keeps = wantsGradient && (self.keeps || tiles.count == 1)
       let tileCount = levels * rows * width
       // Of one size where it is large, as the pool would keep blocks of each size that ever occurs.
       let count = keeps ? tiles.count * tileCount : tileCount
@@ -129,7 +130,7 @@ public struct SoftmaxCrossEntropy {
       var sums = Normalizers(levels: levels, rows: rows)
       for tile in tiles {
         fill(tile, logits, raised)
-        for j in 0..<levels { take(tile, logits(j, tile), j, &sums) }
+        for j in 0..<levels { take(tile, logits(j, tile), j, &sums, replacing: keeps) }
       }
       var total = 0.0
       for j in 0..<levels where loss.weights[j] != 0 {
@@ -137,10 +138,10 @@ public struct SoftmaxCrossEntropy {
           total += Double(loss.weights[j]) * (sums.logSum(j, r) - sums.expected(j, r))
         }
       }
-      guard dHidden != nil || dTable != nil || dBias != nil else { return total }
-      for tile in tiles {
-        if !keeps && tiles.count > 1 { fill(tile, logits, raised) }
-        differentiate(tile, logits, sums)
+      guard wantsGradient else { return total }
+      for (number, tile) in tiles.enumerated() {
+        if !keeps { fill(tile, logits, raised) }
+        differentiate(tile, logits, sums, kept: keeps ? number : nil)
         let items = table.rows(tile)
         for j in 0..<levels {
           let (a, c) = (logits(j, tile), columns[j])
@@ -179,13 +180,13 @@ public struct SoftmaxCrossEntropy {
       }
     }
 
-    /// Takes the logits of a level into its normalisers.
-    private func take(_ tile: Range<Int>, _ z: Matrix, _ j: Int, _ sums: inout Normalizers) {
+    /// Takes the logits of a level into its normalisers, and replaces them by their exponentials,
+    /// as they are less than the largest one of the row in this tile, if the second pass has them.
+    private func take(
+      _ tile: Range<Int>, _ z: Matrix, _ j: Int, _ sums: inout Normalizers, replacing: Bool
+    ) {
       for r in 0..<rows {
         let row = z.pointer + r * z.stride
-        var peak: Float = 0
-        let sum = loops.sumOfExponentials(row, count: z.columns, peak: &peak)
-        sums.add(sum, peak: peak, j, r)
         let target = Int(targets[r])
         if tile.contains(target) {
           let share = Double(1 - loss.smoothing)
@@ -195,13 +196,19 @@ public struct SoftmaxCrossEntropy {
           let mean = Double(loops.total(row, count: z.columns)) / Double(table.rows)
           sums.expect(Double(loss.smoothing) * mean, j, r)
         }
+        var peak: Float = 0
+        let sum =
+          replacing
+          ? loops.exponentials(row, count: z.columns, peak: &peak)
+          : loops.sumOfExponentials(row, count: z.columns, peak: &peak)
+        sums.add(sum, peak: peak, j, r)
       }
     }
 
-    /// Replaces the logits of each level by the sum of the gradients of this level and those above:
-    /// what the chunk of this level gets.
+    /// Replaces the logits of each level, or the exponentials of tile number `kept`, by the sum of
+    /// the gradients of this level and those above: what the chunk of this level gets.
     private func differentiate(
-      _ tile: Range<Int>, _ logits: (Int, Range<Int>) -> Matrix, _ sums: Normalizers
+      _ tile: Range<Int>, _ logits: (Int, Range<Int>) -> Matrix, _ sums: Normalizers, kept: Int?
     ) {
       for j in (0..<levels).reversed() {
         let z = logits(j, tile)
@@ -210,9 +217,15 @@ public struct SoftmaxCrossEntropy {
           z.zero()
         } else {
           for r in 0..<rows {
-            loops.exponentials(
-              z.pointer + r * z.stride, count: z.columns, shift: sums.peak(j, r),
-              factor: Float(Double(factor) / sums.sum(j, r)))
+            let row = z.pointer + r * z.stride
+            let share = Double(factor) / sums.sum(j, r)
+            if let kept {
+              let lower = sums.peak(j, r, tile: kept) - sums.peak(j, r)
+              loops.scale(row, alpha: Float(share) * exp(lower), into: row, count: z.columns)
+            } else {
+              loops.exponentials(
+                row, count: z.columns, shift: sums.peak(j, r), factor: Float(share))
+            }
           }
           subtractTargets(tile, z, factor)
         }
@@ -243,6 +256,8 @@ public struct SoftmaxCrossEntropy {
   /// level and row.
   private struct Normalizers {
     private var peaks: [Float]
+    /// Those of each tile alone.
+    private var tilePeaks: [Float] = []
     private var sums: [Double]
     private var expectations: [Double]
     private let rows: Int
@@ -256,6 +271,7 @@ public struct SoftmaxCrossEntropy {
 
     mutating func add(_ sum: Float, peak: Float, _ j: Int, _ r: Int) {
       let i = j * rows + r
+      tilePeaks.append(peak)
       if peak > peaks[i] {
         sums[i] = sums[i] * exp(Double(peaks[i] - peak)) + Double(sum)
         peaks[i] = peak
@@ -269,6 +285,10 @@ public struct SoftmaxCrossEntropy {
     }
 
     func peak(_ j: Int, _ r: Int) -> Float { peaks[j * rows + r] }
+
+    func peak(_ j: Int, _ r: Int, tile: Int) -> Float {
+      tilePeaks[tile * peaks.count + j * rows + r]
+    }
 
     /// The sum of exponentials of what the logits are less than the peak.
     func sum(_ j: Int, _ r: Int) -> Double { sums[j * rows + r] }

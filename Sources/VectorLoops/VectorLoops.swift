@@ -134,6 +134,9 @@ public protocol VectorLoops: SequenceLoops, Sendable {
   /// Returns the sum of exp(x[i] - peak), and writes the largest x[i] to `peak`.
   func sumOfExponentials(_ x: Input, count: Int, peak: Output) -> Float
 
+  /// The same, and replaces x by exp(x - peak).
+  func exponentials(_ x: Output, count: Int, peak: Output) -> Float
+
   /// Replaces x by factor * exp(x - shift).
   func exponentials(_ x: Output, count: Int, shift: Float, factor: Float)
 

@@ -96,6 +96,11 @@ extension Loops {
     return result
   }
 
+  public func exponentials(_ x: Output, count: Int, peak: Output) -> Float {
+    peak.pointee = maximum(x, count)
+    return exponentials(x, count, peak.pointee)
+  }
+
   public func exponentials(_ x: Output, count: Int, shift: Float, factor: Float) {
     let f = ScaledExponential(
       factor: Vector(repeating: factor), shift: Vector(repeating: shift))

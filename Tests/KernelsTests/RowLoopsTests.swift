@@ -96,6 +96,12 @@ import _TestSupport
     let sum = set.loops.sumOfExponentials(z, count: count, peak: &found)
     #expect(found == peak && numbers.isIntact)
     expectClose([sum], [expected.reduce(0, +) / 0.75], .sums, "sum")
+    let replaced = Guarded(z)
+    found = 0
+    let same = set.loops.exponentials(replaced.pointer, count: count, peak: &found)
+    #expect(found == peak && replaced.isIntact)
+    expectClose(replaced.values, expected.map { $0 / 0.75 }, .softmax, "exp(x - peak)")
+    expectClose([same], [expected.reduce(0, +) / 0.75], .sums, "their sum")
   }
 
   /// Rows in memory whose rows end in whole vectors, with NaN behind the columns.
