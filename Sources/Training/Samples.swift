@@ -84,10 +84,10 @@ struct Sampling {
     try require(options.targets == 1, "targets above 1 need samples \"positions\"")
   }
 
-  /// Whether the targets of a batch are each other's negatives.
-  var sharesTargets: Bool {
-    if case .sessions = kind { return true }
-    return false
+  /// The targets of a batch, where they are each other's negatives.
+  func sharedTargets(_ samples: [Sample]) -> [Int32]? {
+    guard case .sessions = kind else { return nil }
+    return samples.map { histories.items[$0.window.items.upperBound - 1] }
   }
 
   /// The windows of each step of one epoch.

@@ -80,9 +80,8 @@ extension Trainer {
     guard sharedLoss != nil, let sampler else { return nil }
     var generator = CounterGenerator(seed: options.seed, step: drawStep, purpose: 3)
     let (items, draws) = sampler.drawDistinct(options.negatives, using: &generator)
-    if sampling.sharesTargets {
+    if let targets = sampling.sharedTargets(samples) {
       // The authors of GRU4Rec correct nothing.
-      let targets = sampling.examples(samples).targets
       let all = Set(targets).union(items).sorted()
       return SharedNegatives(
         items: all, logExpected: all.map { _ in 0 }, targetLogExpected: { _ in 0 })

@@ -29,6 +29,16 @@ _LONG = {
 }
 _HALF = {"dropout": 0.5, "attention_dropout": 0.5, "inner_dropout": 0.5}
 _FIFTH = {"dropout": 0.2, "attention_dropout": 0.2, "inner_dropout": 0.2}
+# One set of options for both kinds of attention.
+_POST = {
+    "norm": "post",
+    "dim": 128,
+    "dropout": 0.2,
+    "inner_dropout": 0.2,
+    **_LONG,
+    "learning_rate": 1e-3,
+    "epochs": 24,
+}
 _LINREC = {
     "dim": 128,
     "inner_dim": 256,
@@ -167,6 +177,14 @@ RUNS = [
             **_LONG,
             "epochs": 24,
         },
+    ),
+    Run("ml-1m", "sasrec-post", "SASRec", options=_POST, label="post-norm"),
+    Run(
+        "ml-1m",
+        "sasrec-post-linear",
+        "SASRec",
+        options={"attention": "linear_causal", **_POST},
+        label="post-norm",
     ),
     Run(
         "ml-1m",
