@@ -60,12 +60,12 @@ _ROWS = {
 }
 _GAPS = [1, 4, 1, 4, 1, 4, 1, 4]
 _WIDE = {
-    "dilations": _GAPS,
     **_ROWS,
     **COSINE,
     "dim": 128,
     "dropout": 0.3,
-    "epochs": 12,
+    "learning_rate": 2e-3,
+    "epochs": 16,
 }
 
 _S3 = "S3-Rec's repository"
@@ -199,7 +199,7 @@ RUNS = [
             "dropout": 0.3,
             "recurrence_dropout": 0.2,
             **_LONG,
-            "epochs": 12,
+            "epochs": 20,
         },
     ),
     Run(
@@ -299,7 +299,11 @@ RUNS = [
         {"dilations": _GAPS, "dropout": 0.2, **_ROWS},
     ),
     *(
-        Run("rows", name, model, options=_WIDE, label="width 128")
-        for name, model in (("nextitnet-128", "NextItNet"), ("nextitnet-plus-128", "NextItNetPlus"))
+        Run("rows", f"{name}-128", model, options={**more, **_WIDE}, label="width 128")
+        for name, model, more in (
+            ("gru4rec", "GRU4Rec", {"hidden_dim": 128}),
+            ("nextitnet", "NextItNet", {"dilations": _GAPS}),
+            ("nextitnet-plus", "NextItNetPlus", {"dilations": _GAPS}),
+        )
     ),
 ]
