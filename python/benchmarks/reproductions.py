@@ -113,7 +113,22 @@ RUNS = [
             "epochs": 14,
             "seen_margin": 1.5,
         },
-        label="with a margin",
+        label="with a margin of 1.5",
+    ),
+    Run(
+        "beauty",
+        "lrurec-margin-1",
+        "LRURec",
+        options={
+            "dim": 128,
+            "state_dim": 256,
+            "inner_dim": 512,
+            "dropout": 0.5,
+            **BEAUTY,
+            "epochs": 16,
+            "seen_margin": 1,
+        },
+        label="with a margin of 1",
     ),
     Run(
         "beauty",
