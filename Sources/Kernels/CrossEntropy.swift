@@ -202,6 +202,7 @@ public struct SoftmaxCrossEntropy {
           ? loops.exponentials(row, count: z.columns, peak: &peak)
           : loops.sumOfExponentials(row, count: z.columns, peak: &peak)
         sums.add(sum, peak: peak, j, r)
+        if replacing { sums.tilePeaks.append(peak) }
       }
     }
 
@@ -256,8 +257,8 @@ public struct SoftmaxCrossEntropy {
   /// level and row.
   private struct Normalizers {
     private var peaks: [Float]
-    /// Those of each tile alone.
-    private var tilePeaks: [Float] = []
+    /// Those of each tile alone, where its exponentials are kept.
+    var tilePeaks: [Float] = []
     private var sums: [Double]
     private var expectations: [Double]
     private let rows: Int
@@ -271,7 +272,6 @@ public struct SoftmaxCrossEntropy {
 
     mutating func add(_ sum: Float, peak: Float, _ j: Int, _ r: Int) {
       let i = j * rows + r
-      tilePeaks.append(peak)
       if peak > peaks[i] {
         sums[i] = sums[i] * exp(Double(peaks[i] - peak)) + Double(sum)
         peaks[i] = peak

@@ -23,60 +23,44 @@ public struct SeenItems {
     self.ranges = ranges
   }
 
-  public var rows: Int { ranges.count }
+  var rows: Int { ranges.count }
 
   /// What some rows have seen.
   func rows(_ rows: Range<Int>) -> SeenItems {
     SeenItems(margin: margin, items: items, itemCount: itemCount, ranges: Array(ranges[rows]))
   }
 
-  /// Logits that are raised, by the tile of items that they are in.
+  /// Logits that are raised.
   struct Cells {
     private let margin: Float
     private let width: Int
-    private var places: [(row: Int32, item: Int32)]
-    /// Those of tile t are `places[ends[t - 1] ..< ends[t]]`.
-    private var ends: [Int]
+    /// Those of each tile of items.
+    private var tiles: [[(row: Int, item: Int)]]
 
     /// - Parameter width: the items of a tile.
     init(_ seen: SeenItems, targets: UnsafePointer<Int32>, width: Int) {
       margin = seen.margin
       self.width = width
       let itemCount = seen.itemCount
-      var found: [(row: Int32, item: Int32)] = []
-      found.reserveCapacity(seen.ranges.reduce(0) { $0 + $1.count })
-      ends = Array(repeating: 0, count: (itemCount + width - 1) / width)
-      var newest = Array(repeating: Int32(-1), count: itemCount)  // the last row that has each item
-      for (r, range) in seen.ranges.enumerated() {
-        let row = Int32(r)
-        if targets[r] < itemCount { newest[Int(targets[r])] = row }
-        for item in seen.items[range] where item >= 0 && Int(item) < itemCount {
-          guard newest[Int(item)] != row else { continue }
-          newest[Int(item)] = row
-          found.append((row, item))
-          ends[Int(item) / width] += 1
+      tiles = Array(repeating: [], count: (itemCount + width - 1) / width)
+      var newest = Array(repeating: -1, count: itemCount)  // the last row that has each item
+      for (row, range) in seen.ranges.enumerated() {
+        let target = Int(targets[row])
+        if target < itemCount { newest[target] = row }
+        for item in seen.items[range].lazy.map({ Int($0) }) where (0..<itemCount).contains(item) {
+          guard newest[item] != row else { continue }
+          newest[item] = row
+          tiles[item / width].append((row, item))
         }
-      }
-      var next: [Int] = []
-      var total = 0
-      for t in ends.indices {
-        next.append(total)
-        total += ends[t]
-        ends[t] = total
-      }
-      places = found
-      for place in found {
-        let tile = Int(place.item) / width
-        places[next[tile]] = place
-        next[tile] += 1
       }
     }
 
     /// Raises the logits of a tile, `z` of shape `[rows, items of the tile]`.
     func raise(_ z: Matrix, tile: Range<Int>) {
-      let t = tile.lowerBound / width
-      for place in places[(t == 0 ? 0 : ends[t - 1])..<ends[t]] {
-        z.pointer[Int(place.row) * z.stride + Int(place.item) - tile.lowerBound] += margin
+      let number = tile.lowerBound / width
+      guard number < tiles.count else { return }  // behind the last item
+      for place in tiles[number] {
+        z.pointer[place.row * z.stride + place.item - tile.lowerBound] += margin
       }
     }
   }

@@ -103,6 +103,18 @@ import _TestSupport
     #expect(loss([2]) > loss([]) && loss([2, 2]) == loss([2]))
   }
 
+  /// The last tile of a table may hold no items at all.
+  @Test func tilesBehindTheItemsAreNotRaised() {
+    let (h, e) = (Guarded(randomFloats(6, seed: 66)), Guarded(randomFloats(51, seed: 67)))
+    let losses = [1, 1 << 17].map { tileCount in
+      SoftmaxCrossEntropy(sizes: [3], scale: 1, tileCount: tileCount)(
+        hidden: Matrix(h.pointer, rows: 2, columns: 3),
+        table: Matrix(e.pointer, rows: 17, columns: 3), targets: [0, 1],
+        seen: SeenItems(margin: 2, items: [3, 15, 16], itemCount: 16, ranges: [0..<2, 1..<3]))
+    }
+    expectClose([Float(losses[0])], [losses[1]], .loss, "tiles of 16 items")
+  }
+
   @Test func wrongRangesStopTheProgram() async {
     await #expect(processExitsWith: .failure) {
       _ = SeenItems(margin: 1, items: [1, 2], itemCount: 3, ranges: [0..<3])

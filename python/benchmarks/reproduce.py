@@ -77,17 +77,20 @@ def repeat(run: Run, seed: int) -> Row:
     minutes = (time.perf_counter() - began) / 60
     row: Row = {"run": run.key, "seed": seed, "minutes": round(minutes, 2)}
     row["best_epoch"] = model.best_epoch_
-    for part, name in ((split.valid, "valid "), (split.test, "")):
+    for part, name, metrics, exclude_seen in (
+        (split.valid, "valid ", group.metrics, group.exclude_seen),
+        (split.test, "", group.metrics, group.exclude_seen),
+        (split.test, OTHER, group.others, not group.exclude_seen),
+    ):
+        if not metrics:
+            continue
         report = model.evaluate(
             part,
-            k=sorted({int(metric.partition("@")[2]) for metric in group.metrics}),
+            k=sorted({int(metric.partition("@")[2]) for metric in metrics}),
             candidates=group.candidates,
-            exclude_seen=group.exclude_seen,
+            exclude_seen=exclude_seen,
         )
-        row |= {f"{name}{metric}": round(report[metric], 6) for metric in group.metrics}
-    if group.others:
-        report = model.evaluate(split.test, k=[10], exclude_seen=not group.exclude_seen)
-        row |= {f"{OTHER}{metric}": round(report[metric], 6) for metric in group.others}
+        row |= {f"{name}{metric}": round(report[metric], 6) for metric in metrics}
     if group.sizes:
         curve = model.evaluate(split.test, k=10, exclude_seen=group.exclude_seen, sizes="all")
         row["sizes"] = {

@@ -29,6 +29,7 @@ _LONG = {
 }
 _HALF = {"dropout": 0.5, "attention_dropout": 0.5, "inner_dropout": 0.5}
 _FIFTH = {"dropout": 0.2, "attention_dropout": 0.2, "inner_dropout": 0.2}
+_LRU = {"dim": 128, "state_dim": 256, "inner_dim": 512}
 # One set of options for both kinds of attention.
 _POST = {
     "norm": "post",
@@ -90,9 +91,7 @@ RUNS = [
         figures(FOUR, 0.0565, 0.0339, 0.0871, 0.0438),
         FMRLREC,
         {
-            "dim": 128,
-            "state_dim": 256,
-            "inner_dim": 512,
+            **_LRU,
             "dropout": 0.6,
             "recurrence_dropout": 0.6,
             **BEAUTY,
@@ -100,35 +99,21 @@ RUNS = [
             "epochs": 14,
         },
     ),
-    Run(
-        "beauty",
-        "lrurec-margin",
-        "LRURec",
-        options={
-            "dim": 128,
-            "state_dim": 256,
-            "inner_dim": 512,
-            "dropout": 0.45,
-            **BEAUTY,
-            "epochs": 14,
-            "seen_margin": 1.5,
-        },
-        label="with a margin of 1.5",
-    ),
-    Run(
-        "beauty",
-        "lrurec-margin-1",
-        "LRURec",
-        options={
-            "dim": 128,
-            "state_dim": 256,
-            "inner_dim": 512,
-            "dropout": 0.5,
-            **BEAUTY,
-            "epochs": 16,
-            "seen_margin": 1,
-        },
-        label="with a margin of 1",
+    *(
+        Run(
+            "beauty",
+            f"lrurec-margin-{margin}",
+            "LRURec",
+            options={
+                **_LRU,
+                "dropout": dropout,
+                **BEAUTY,
+                "epochs": epochs,
+                "seen_margin": margin,
+            },
+            label=f"with a margin of {margin}",
+        )
+        for margin, dropout, epochs in ((1, 0.5, 16), (1.5, 0.45, 14))
     ),
     Run(
         "beauty",
@@ -208,9 +193,7 @@ RUNS = [
         figures(TWO, 0.32636, 0.19298),
         _LRUREC,
         {
-            "dim": 128,
-            "state_dim": 256,
-            "inner_dim": 512,
+            **_LRU,
             "dropout": 0.3,
             "recurrence_dropout": 0.2,
             **_LONG,
