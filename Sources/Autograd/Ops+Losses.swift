@@ -7,7 +7,7 @@ import VectorLoops
 /// - Shapes: `hidden` is `[rows, dim]`, `table` is `[items, dim]`, `bias` is `[items]`, the result
 ///   is a scalar.
 /// - Parameters:
-///   - seen: items whose scores are raised before the softmax, for each row.
+///   - seen: items whose scores get a margin before the softmax, for each row.
 ///   - widths: where given, the weighted sum of the losses of the first numbers of states and items.
 public func softmaxCrossEntropy(
   _ hidden: Tensor, table: Tensor, bias: Tensor? = nil, targets: [Int32], smoothing: Float = 0,

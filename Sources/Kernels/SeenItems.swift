@@ -1,5 +1,6 @@
-/// The items that rows of states have seen, whose logits a loss raises: a model that puts the target
-/// before them all the same has learned to recommend what is new.
+/// The items that rows of states have seen, whose logits a loss raises or lowers: a model that puts
+/// the target before them where they are raised has learned to recommend what is new, and one for
+/// which they are lowered need not know what to say of them.
 ///
 /// The additive margin of Wang et al., "Additive Margin Softmax for Face Verification", IEEE Signal
 /// Processing Letters 2018, between the target and a few of the others.
@@ -30,7 +31,7 @@ public struct SeenItems {
     SeenItems(margin: margin, items: items, itemCount: itemCount, ranges: Array(ranges[rows]))
   }
 
-  /// Logits that are raised.
+  /// Logits that the margin is added to.
   struct Cells {
     private let margin: Float
     private let width: Int
@@ -55,7 +56,7 @@ public struct SeenItems {
       }
     }
 
-    /// Raises the logits of a tile, `z` of shape `[rows, items of the tile]`.
+    /// Adds the margin to logits of a tile, `z` of shape `[rows, items of the tile]`.
     func raise(_ z: Matrix, tile: Range<Int>) {
       let number = tile.lowerBound / width
       guard number < tiles.count else { return }  // behind the last item

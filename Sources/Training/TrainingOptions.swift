@@ -98,7 +98,8 @@ public struct TrainingOptions: Sendable {
     samplerPower = try fields.number("sampler_power", default: 1, from: 0, to: 10)
     bprRegularization = try fields.float("bpr_regularization", default: 1, from: 0)
     labelSmoothing = try fields.float("label_smoothing", default: 0, from: 0, to: 1)
-    seenMargin = try fields.float("seen_margin", default: 0, from: 0)
+    seenMargin = Float(
+      try fields.number("seen_margin", default: 0, from: -100, to: 100, isClosed: true))
     sizeWeights = try fields.floats("size_weights", from: 0)
     sizeDropout = try fields.floats("size_dropout", from: 0)
     batchSize = try fields.integer("batch_size", default: batchSize, in: 1...Int(Int32.max))
@@ -128,6 +129,9 @@ public struct TrainingOptions: Sendable {
     try require(
       loss == .softmax || seenMargin == 0,
       "seen_margin needs loss \"softmax\", got loss \"\(loss.rawValue)\"")
+    try require(
+      seenMargin >= 0 || labelSmoothing == 0,
+      "label_smoothing wants probability for all items, so seen_margin must not be below 0")
     try require(
       loss != .softmax || !sparseGradients,
       "sparse_gradients needs a loss of sampled items, got loss \"softmax\"")

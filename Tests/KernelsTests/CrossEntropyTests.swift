@@ -103,6 +103,36 @@ import _TestSupport
     #expect(loss([2]) > loss([]) && loss([2, 2]) == loss([2]))
   }
 
+  /// Tiles of nothing but such items, the first one among them, have peaks far below the others'.
+  @Test(arguments: [1, 16, 1 << 17])
+  func itemsFarBelowTheOthersLeaveTheSoftmax(tileCount: Int) {
+    let (h, e) = (Guarded(randomFloats(6, seed: 66)), Guarded(randomFloats(240, seed: 67)))
+    let (dh, de) = (Guarded(count: 6), Guarded(count: 240))
+    let left = Array(Int32(40)..<60)
+    func matrix(_ x: Guarded, rows: Int) -> Matrix { Matrix(x.pointer, rows: rows, columns: 3) }
+    let found = SoftmaxCrossEntropy(sizes: [3], scale: 1, tileCount: tileCount)(
+      hidden: matrix(h, rows: 2), table: matrix(e, rows: 80), targets: [41, 70],
+      seen: SeenItems(
+        margin: -100, items: (0..<80).filter { !left.contains($0) && $0 != 70 }, itemCount: 80,
+        ranges: [0..<59, 0..<59]),
+      dHidden: matrix(dh, rows: 2), dTable: matrix(de, rows: 80), tableBeta: 0)
+    var expected = 0.0
+    for (row, target) in [41, 70].enumerated() {
+      func score(_ item: Int) -> Double {
+        (0..<3).reduce(0) {
+          $0 + Double(h.pointer[row * 3 + $1]) * Double(e.pointer[item * 3 + $1])
+        }
+      }
+      // Item 70 is not among what was seen: it competes in both rows.
+      let sum = (left.map { Int($0) } + [70]).reduce(0) { $0 + exp(score($1)) }
+      expected += log(sum) - score(target)
+    }
+    expectClose([Float(found)], [expected], .loss, "loss")
+    #expect(
+      (0..<120).allSatisfy { abs(de.pointer[$0]) < 1e-30 }, "gradients of items that are left out")
+    #expect(de.pointer[3 * 41] != 0 && dh.isIntact && de.isIntact)
+  }
+
   /// The last tile of a table may hold no items at all.
   @Test func tilesBehindTheItemsAreNotRaised() {
     let (h, e) = (Guarded(randomFloats(6, seed: 66)), Guarded(randomFloats(51, seed: 67)))

@@ -30,6 +30,7 @@ import Training
     #expect(o.seed == .max && o.firstEpoch == 8 && o.sparseGradients)
     #expect(try options(#"{"label_smoothing": 0.25}"#).labelSmoothing == 0.25)
     #expect(try options(#"{"seen_margin": 1.5}"#).seenMargin == 1.5)
+    #expect(try options(#"{"seen_margin": -100}"#).seenMargin == -100)
   }
 
   @Test func whatIsLeftOutTakesTheDefaults() throws {
@@ -73,6 +74,11 @@ import Training
         #"{"loss": "bpr", "seen_margin": 1}"#,
         #"seen_margin needs loss "softmax", got loss "bpr""#
       ),
+      (
+        #"{"seen_margin": -20, "label_smoothing": 0.1}"#,
+        "label_smoothing wants probability for all items, so seen_margin must not be below 0"
+      ),
+      (#"{"seen_margin": -101}"#, "seen_margin must be a number from -100.0 to 100.0, got -101"),
     ])
   func wrongFieldsAreNamed(json: String, expected: String) {
     #expect(throws: InvalidArgument(expected)) { try options(json) }

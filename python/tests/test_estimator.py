@@ -145,7 +145,7 @@ BAD = {
     "schedule": ["step"],
     "warmup_steps": [-1],
     "label_smoothing": [1.0],
-    "seen_margin": [-1, float("inf")],
+    "seen_margin": [-101, float("inf"), float("nan"), None],
     "sparse_gradients": [1, None],
     "random_state": [-1, 1.5, "x", 2**64],
     "n_jobs": [0, "all"],

@@ -95,7 +95,9 @@ def test_a_margin_teaches_what_is_new():
             [np.isin(found, row).mean() for found, row in zip(first, rows[:100], strict=True)]
         )
 
-    assert seen(2.0) < 0.7 * seen(0.0)
+    plain = seen(0.0)
+    assert seen(2.0) < 0.7 * plain
+    assert seen(-20.0) > 1.3 * plain  # what is not in the softmax is not learned
 
 
 def test_a_margin_needs_histories(split):

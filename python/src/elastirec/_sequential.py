@@ -17,6 +17,7 @@ from elastirec._kinds import (
     Epochs,
     Epsilon,
     Fraction,
+    Margin,
     NotNegative,
     Positive,
     Power,
@@ -92,9 +93,10 @@ default="softmax"
     label_smoothing : float, default=0.0
         Share of the target spread over all items, for "softmax".
     seen_margin : float, default=0.0
-        Added to the scores of the items that were read, the target apart, while "softmax" trains.
-        Above 0 the model learns to put what is new before what was chosen already, for logs where
-        nobody chooses twice.
+        Added to the scores of the items that were read, the target apart, while "softmax" trains;
+        from -100 to 100. Above 0 the model learns to put what is new before what was chosen
+        already; -20 leaves the history out of the softmax, as `recommend` leaves it out of its
+        answers. Both are for logs where nobody chooses twice.
     sparse_gradients : bool, default=False
         Whether a step holds and moves only the rows of the item tables that it reads (lazy Adam):
         for losses of sampled items over so many that whole gradients are too large.
@@ -129,7 +131,7 @@ default="softmax"
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: Count = 0
     label_smoothing: Share = 0.0
-    seen_margin: NotNegative = 0.0
+    seen_margin: Margin = 0.0
     sparse_gradients: bool = False
     random_state: Seed | None = 0
     warm_start: bool = False
