@@ -92,15 +92,19 @@ def item_vectors(name: str, kind: str) -> NDArray[np.float32] | None:
     Parameters
     ----------
     name : {"ml-1m", "beauty"}
-    kind : {"text", "image"}
-        all-MiniLM-L6-v2 of what is written about an item, or features of its poster (ML-1M only).
-        Items without either have zeros.
+    kind : {"text", "words", "image"}
+        all-MiniLM-L6-v2 of what is written about an item, which words its title has (Beauty
+        only), or features of its poster (ML-1M only). Items without it have zeros.
     """
     data = load(name)
     folder = next((path for path in _folders() if (path / _FILES[name]).exists()), None)
     if folder is None:
         return None
     parts = (folder / _FILES[name]).parent
+    if kind == "words":
+        if name != "beauty":
+            raise ValueError(f"words are those of the titles of beauty, not of {name}")
+        return _title_words(parts / "items.tsv.xz")
     file = {"text": "text_minilm.npz", "image": "poster_features.npz"}[kind]
     with np.load(parts / file) as arrays:
         ids, vectors = arrays["item"], arrays["vector"].astype(np.float32)
@@ -115,6 +119,28 @@ def item_vectors(name: str, kind: str) -> NDArray[np.float32] | None:
     result: NDArray[np.float32] = vectors[rows] * found[:, None]
     if len(result) != data.item_count:
         raise ValueError(f"{file} is not about the {data.item_count} items of {name}")
+    return result
+
+
+def _title_words(file: Path, width: int = 384) -> NDArray[np.float32]:
+    """Return which words and pairs of words titles have, ``(items, width)``, in the order of ids.
+
+    Counts weighed by how rare they are (TF-IDF), reduced by a singular value decomposition. They
+    tell brands and series apart, where vectors of meaning bring them together.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    with lzma.open(file, "rt", encoding="utf-8") as lines:
+        names = next(lines).rstrip("\n").split("\t")
+        rows = [dict(zip(names, line.rstrip("\n").split("\t"), strict=True)) for line in lines]
+    rows.sort(key=lambda row: int(row["item"]))
+    weigh = TfidfVectorizer(
+        sublinear_tf=True, min_df=3, ngram_range=(1, 2), token_pattern=r"\b\w[\w'.&-]*\b"
+    )
+    counts = weigh.fit_transform([row["title"] for row in rows])
+    reduced = TruncatedSVD(width, random_state=0).fit_transform(counts)
+    result: NDArray[np.float32] = reduced.astype(np.float32)
     return result
 
 

@@ -21,9 +21,15 @@ _FILMS = {
 
 
 def _titles(
-    name: str, label: str = "", *, paper: dict[str, Any] | None = None, **options: Any
+    name: str,
+    label: str = "",
+    *,
+    paper: dict[str, Any] | None = None,
+    words: bool = False,
+    **options: Any,
 ) -> Run:
     """Return a run of FMRLRec on Beauty, with item embeddings and vectors of titles."""
+    known = "ids, texts and words" if words else "ids and texts"
     return Run(
         "beauty-nested",
         name,
@@ -40,9 +46,9 @@ def _titles(
             "epochs": 12,
             **options,
         },
-        vectors=("text",),
+        vectors=("text", "words") if words else ("text",),
         whitened=True,
-        label=f"ids and texts, {label}" if label else "ids and texts",
+        label=f"{known}, {label}" if label else known,
     )
 
 
@@ -65,6 +71,17 @@ NESTED = [
         learning_rate=5e-4,
         epochs=11,
         seen_margin=1,
+    ),
+    _titles(
+        "text-words",
+        "with a margin",
+        words=True,
+        sizes=(8, 16, 32, 64, 128, 256, 512),
+        dropout=0.65,
+        size_dropout=(0.15, 0.15, 0.25, 0.35, 0.55, 0.8, 1),
+        learning_rate=5e-4,
+        epochs=11,
+        seen_margin=0.3,
     ),
     _titles(
         "text-1024",
