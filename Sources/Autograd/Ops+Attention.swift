@@ -55,24 +55,33 @@ public func lastSoftmaxAttention(
 
 /// Returns multi-head linear attention over packed histories: see `PackedLinearAttention`.
 ///
+/// - Parameter decayLog: logarithms of the rates that heads decay at, `[heads]`; causal attention
+///   only.
 /// - Shapes: as for `softmaxAttention`.
 public func linearAttention(
-  query: Tensor, key: Tensor, value: Tensor, heads: Int, offsets: [Int], isCausal: Bool,
-  on pass: Pass
+  query: Tensor, key: Tensor, value: Tensor, decayLog: Tensor? = nil, heads: Int, offsets: [Int],
+  isCausal: Bool, on pass: Pass
 ) -> Tensor {
   let (tokens, dim) = (query.rows, query.columns)
   precondition(offsets.last == tokens, "linearAttention: offsets do not end at \(tokens)")
+  let rates = PackedLinearAttention.rates(ofLogs: decayLog?.values ?? [])
   let attention = PackedLinearAttention(
-    heads: heads, dim: dim, offsets: offsets, isCausal: isCausal)
+    heads: heads, dim: dim, offsets: offsets, isCausal: isCausal, rates: rates)
   let (q, k) = (UnitELU(of: query.matrix, heads: heads), UnitELU(of: key.matrix, heads: heads))
   let y = Tensor(shape: [tokens, dim])
   attention.forward(q: q, k: k, v: value.matrix, into: y.matrix)
-  return pass.result(y, of: [query, key, value]) { tape in
+  return pass.result(y, of: [query, key, value] + (decayLog.map { [$0] } ?? [])) { tape in
     { g in
       let (dq, dk) = (Tensor(shape: query.shape), Tensor(shape: key.shape))
+      var slopes: [Float] = []
       place(value, on: tape) { dv in
-        attention.backward(
+        slopes = attention.backward(
           q: q, k: k, v: value.matrix, dy: g.matrix, dq: dq.matrix, dk: dk.matrix, dv: dv)
+      }
+      if let decayLog {
+        tape.add(to: decayLog) {
+          for h in 0..<heads { $0.pointer[h] += rates[h] * slopes[h] }
+        }
       }
       tape.add(to: query) { q.addGradient(of: dq.matrix, to: $0) }
       tape.add(to: key) { k.addGradient(of: dk.matrix, to: $0) }

@@ -1,4 +1,5 @@
 public import Autograd
+import Glibc
 public import Interactions
 import Kernels
 
@@ -12,12 +13,17 @@ public enum AttentionKind: Sendable {
   case linear
   /// Linear attention over itself and what came before.
   case linearCausal
+  /// The same with heads that decay, each at its own learned rate.
+  case linearDecayed
 
   /// Whether positions see nothing of what comes after them.
-  public var isCausal: Bool { self == .softmax || self == .linearCausal }
+  public var isCausal: Bool { self == .softmax || streams }
 
   /// Whether the cost grows with the length of a history rather than its square.
-  public var isLinear: Bool { self == .linear || self == .linearCausal }
+  public var isLinear: Bool { self == .linear || streams }
+
+  /// Whether a past can be kept as a state of fixed size.
+  public var streams: Bool { self == .linearCausal || self == .linearDecayed }
 }
 
 /// Multi-head self-attention over packed histories (Vaswani et al., 2017), with an output map.
@@ -25,6 +31,8 @@ public struct SelfAttention: Module {
   /// Rows: all queries, all keys, all values; head h owns `dim / heads` of each.
   let qkv: any LinearMap
   let output: any LinearMap
+  /// The logarithms of the rates that heads decay at, `[heads]`.
+  let decayLog: Parameter?
   let kind: AttentionKind
   let heads: Int
   let dim: Int
@@ -40,6 +48,16 @@ public struct SelfAttention: Module {
   ) {
     qkv = linearMap(dim, 3 * dim, outputPlanes: 3, sizes: sizes, using: &initializer)
     output = linearMap(dim, dim, sizes: sizes, using: &initializer)
+    decayLog = kind == .linearDecayed ? Parameter(shape: [heads]) : nil
+    if let decayLog {
+      // From 1/2 to 1/512, even in the logarithm: memories of one item and of long histories. By steps
+      // of the golden section, so that the first heads, which are all that a smaller model inside
+      // has, are spread like all of them.
+      for h in 0..<heads {
+        let place = (Double(h + 1) * 0.618_033_988_749_895).truncatingRemainder(dividingBy: 1)
+        decayLog.value.pointer[h] = Float(-log(2) * (1 + 8 * place))
+      }
+    }
     self.kind = kind
     self.heads = heads
     self.dim = dim
@@ -77,7 +95,7 @@ public struct SelfAttention: Module {
     }
     let mixed = Tensor(shape: queries.shape)
     PackedLinearAttention(
-      heads: heads, dim: dim, offsets: batch.offsets, isCausal: kind.isCausal
+      heads: heads, dim: dim, offsets: batch.offsets, isCausal: kind.isCausal, rates: rates
     ).forwardLast(
       q: UnitELU(of: q.matrix, heads: heads), k: UnitELU(of: k.matrix, heads: heads),
       v: v.matrix, into: mixed.matrix)
@@ -92,14 +110,19 @@ public struct SelfAttention: Module {
   /// - Shapes: `queries`, `keys` and the result are `[people, dim]`, `states` is `[people,
   ///   stateSize]`.
   func advance(_ states: Matrix, queries: Tensor, keys: Tensor, on pass: Pass) -> Tensor {
-    precondition(kind == .linearCausal, "only causal linear attention has states")
+    precondition(kind.streams, "only causal linear attention has states")
     let q = qkv(queries, outputs: 0..<dim, on: pass)
     let (k, v) = keysAndValues(keys, on: pass)
     let mixed = Tensor(shape: queries.shape)
     PackedLinearAttention.advance(
-      states, heads: heads, q: UnitELU(of: q.matrix, heads: heads),
+      states, heads: heads, rates: rates, q: UnitELU(of: q.matrix, heads: heads),
       k: UnitELU(of: k.matrix, heads: heads), v: v.matrix, into: mixed.matrix)
     return output(mixed, on: pass)
+  }
+
+  /// What heads decay at, a number for each; none without decay.
+  private var rates: [Float] {
+    PackedLinearAttention.rates(ofLogs: decayLog?.value.values ?? [])
   }
 
   private func keysAndValues(_ x: Tensor, on pass: Pass) -> (k: Tensor, v: Tensor) {
@@ -113,8 +136,8 @@ public struct SelfAttention: Module {
     let mixed =
       kind.isLinear
       ? linearAttention(
-        query: q, key: k, value: v, heads: heads, offsets: batch.offsets, isCausal: kind.isCausal,
-        on: pass)
+        query: q, key: k, value: v, decayLog: decayLog?.value, heads: heads,
+        offsets: batch.offsets, isCausal: kind.isCausal, on: pass)
       : softmaxAttention(
         query: q, key: k, value: v, heads: heads, offsets: batch.offsets, isCausal: kind.isCausal,
         dropout: dropout, maximalLength: maximalLength, on: pass)

@@ -162,7 +162,9 @@ extension [TransformerBlock] {
 
 extension TransformerBlock.Configuration {
   /// The numbers that the weights of one block hold.
-  public var weightCount: Int { mapProducts + innerDim + 9 * dim }
+  public var weightCount: Int {
+    mapProducts + innerDim + 9 * dim + (attention == .linearDecayed ? heads : 0)
+  }
 
   /// The products of a token with the weights.
   private var mapProducts: Int { 4 * square + 2 * linearProducts(dim, innerDim, sizes: sizes) }

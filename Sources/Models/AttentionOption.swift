@@ -9,6 +9,9 @@ public enum AttentionOption: String, Sendable, CaseIterable {
   case linear
   /// LinRec over what came before.
   case linearCausal = "linear_causal"
+  /// The same with heads that decay, each at its own learned rate (after Sun et al., "Retentive
+  /// Network", 2023).
+  case linearDecayed = "linear_decayed"
   /// LinRec as its authors' code runs it: histories are filled up to the largest length, and the
   /// padding takes part like any other item.
   case linearOfficial = "linear_official"
@@ -18,6 +21,7 @@ public enum AttentionOption: String, Sendable, CaseIterable {
     case .softmax: return .softmax
     case .linear, .linearOfficial: return .linear
     case .linearCausal: return .linearCausal
+    case .linearDecayed: return .linearDecayed
     }
   }
 

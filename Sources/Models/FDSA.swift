@@ -88,7 +88,7 @@ public struct FDSA: StreamingModel, FeatureModel {
 
   /// The number of items so far, at most `maximalLength`, then the sums of each block.
   public var stateSize: Int? {
-    settings.attention == .linearCausal
+    settings.attention.kind.streams
       ? 1 + itemBlocks.stateSize + featureBlocks.stateSize : nil
   }
 

@@ -111,7 +111,7 @@ public struct SASRec: StreamingModel, NestedModel {
 
   /// The number of items so far, at most `maximalLength`, then the sums of each block.
   public var stateSize: Int? {
-    configuration.attention == .linearCausal ? 1 + blocks.stateSize : nil
+    configuration.attention.kind.streams ? 1 + blocks.stateSize : nil
   }
 
   /// Beyond `maximalLength` items, states keep all of them and the last position.

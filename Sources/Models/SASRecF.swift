@@ -69,7 +69,7 @@ public struct SASRecF: StreamingModel, FeatureModel {
 
   /// The number of items so far, at most `maximalLength`, then the sums of each block.
   public var stateSize: Int? {
-    settings.attention == .linearCausal ? 1 + blocks.stateSize : nil
+    settings.attention.kind.streams ? 1 + blocks.stateSize : nil
   }
 
   /// Beyond `maximalLength` items, states keep all of them and the last position.

@@ -78,10 +78,12 @@ import _TestSupport
   func linearAttentionFollowsTheReference(_ c: OperationCase) throws {
     let offsets = try c.input("offsets").indices.map { Int($0) }
     let (heads, mode) = (Int(try c.number("heads")), try c.text("mode"))
+    let decays = c.name.contains("/decayed-")
     try check(c, .linearAttention) { x, pass in
       linearAttention(
-        query: try x("query"), key: try x("key"), value: try x("value"), heads: heads,
-        offsets: offsets, isCausal: mode == "causal", on: pass)
+        query: try x("query"), key: try x("key"), value: try x("value"),
+        decayLog: decays ? try x("decay_log") : nil, heads: heads, offsets: offsets,
+        isCausal: mode == "causal", on: pass)
     }
   }
 

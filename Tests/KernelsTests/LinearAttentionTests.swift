@@ -118,22 +118,26 @@ import _TestSupport
     func unit(_ i: Int, _ heads: Int) -> UnitELU { UnitELU(of: part(i), heads: heads) }
   }
 
-  /// y, dq, dk and dv as sums over pairs of positions, in double precision.
+  /// y, dq, dk, dv and the gradient of the rates as sums over pairs of positions, in double precision.
   private func reference(
-    _ x: Inputs, q: UnitELU, k: UnitELU, heads: Int, isCausal: Bool
+    _ x: Inputs, q: UnitELU, k: UnitELU, heads: Int, isCausal: Bool, rates: [Float] = []
   ) -> [[Double]] {
     let (dim, width) = (x.dim, x.dim / heads)
     let scale = 1 / Double(width).squareRoot()
     let (qs, ks, vs) = (q.values.doubles, k.values.doubles, x.part(2).doubles)
     let gs = x.dy.doubles
     var results = Array(repeating: Array(repeating: 0.0, count: x.tokens * dim), count: 4)
+    results.append(rates.map { _ in 0 })
     for (start, end) in zip(Self.offsets, Self.offsets.dropFirst()) {
       for h in 0..<heads {
         for t in start..<end {
           for j in start..<(isCausal ? t + 1 : end) {
             let (a, b) = (t * dim + h * width, j * dim + h * width)
-            let weight = scale * (0..<width).reduce(0) { $0 + qs[a + $1] * ks[b + $1] }
-            let slope = scale * (0..<width).reduce(0) { $0 + gs[a + $1] * vs[b + $1] }
+            let factor = rates.isEmpty ? scale : scale * exp(-Double(rates[h]) * Double(t - j))
+            let product = (0..<width).reduce(0) { $0 + qs[a + $1] * ks[b + $1] }
+            let weight = factor * product
+            let slope = factor * (0..<width).reduce(0) { $0 + gs[a + $1] * vs[b + $1] }
+            if !rates.isEmpty { results[4][h] -= Double(t - j) * slope * product }
             for i in 0..<width {
               results[0][a + i] += weight * vs[b + i]
               results[1][a + i] += slope * ks[b + i]
@@ -147,32 +151,86 @@ import _TestSupport
     return results
   }
 
-  @Test(arguments: [[1, 1], [6, 3], [64, 2], [34, 2]], [true, false])
-  func sumsAreThoseOverAllPairs(shape: [Int], isCausal: Bool) {
+  enum Form: CaseIterable {
+    case whole, causal, decayed
+
+    var isCausal: Bool { self != .whole }
+
+    /// Some items, all of them, few.
+    func rates(_ heads: Int) -> [Float] {
+      self == .decayed ? [0.7, 0.01, 2].prefix(heads).map { $0 } : []
+    }
+
+    func attention(heads: Int, dim: Int, offsets: [Int]) -> PackedLinearAttention {
+      PackedLinearAttention(
+        heads: heads, dim: dim, offsets: offsets, isCausal: isCausal, rates: rates(heads))
+    }
+  }
+
+  @Test(arguments: [[1, 1], [6, 3], [64, 2], [34, 2]], Form.allCases)
+  func sumsAreThoseOverAllPairs(shape: [Int], form: Form) {
     let (dim, heads) = (shape[0], shape[1])
     let x = Inputs(dim: dim)
     let (q, k) = (x.unit(0, heads), x.unit(1, heads))
-    let expected = reference(x, q: q, k: k, heads: heads, isCausal: isCausal)
-    let attention = PackedLinearAttention(
-      heads: heads, dim: dim, offsets: Self.offsets, isCausal: isCausal)
+    let expected = reference(
+      x, q: q, k: k, heads: heads, isCausal: form.isCausal, rates: form.rates(heads))
+    let attention = form.attention(heads: heads, dim: dim, offsets: Self.offsets)
     let found = (0..<4).map { Guarded(count: x.tokens * dim, value: $0 == 3 ? 0.5 : .nan) }
     let places = found.map { Matrix($0.pointer, rows: x.tokens, columns: dim) }
     attention.forward(q: q, k: k, v: x.part(2), into: places[0])
-    attention.backward(
+    let slopes = attention.backward(
       q: q, k: k, v: x.part(2), dy: x.dy, dq: places[1], dk: places[2], dv: places[3])
     for (i, name) in ["y", "dq", "dk"].enumerated() {
       expectClose(found[i].values, expected[i], .linearAttention, name)
     }
     expectClose(found[3].values, expected[3].map { $0 + 0.5 }, .linearAttention, "dv is added")
     #expect(found.allSatisfy { $0.isIntact })
+    for (h, slope) in slopes.enumerated() {
+      expectClose([slope], [expected[4][h]], .linearAttentionRates, "rate of head \(h)")
+    }
   }
 
-  @Test(arguments: [[1, 1], [6, 3], [64, 2]], [true, false])
-  func forwardLastIsTheLastRowsOfForward(shape: [Int], isCausal: Bool) {
+  @Test func extremeRatesKeepAllOrNothing() {
+    let (dim, heads) = (6, 2)
+    let x = Inputs(dim: dim)
+    let (q, k) = (x.unit(0, heads), x.unit(1, heads))
+    let rates = PackedLinearAttention.rates(ofLogs: [-1000, 1000])
+    let whole = reference(x, q: q, k: k, heads: heads, isCausal: true)
+    let alone = reference(
+      x, q: q, k: k, heads: heads, isCausal: true, rates: [0, 1000])  // exp(-1000) is 0
+    let attention = PackedLinearAttention(
+      heads: heads, dim: dim, offsets: Self.offsets, isCausal: true, rates: rates)
+    let found = (0..<4).map { _ in Guarded(count: x.tokens * dim, value: 0) }
+    let places = found.map { Matrix($0.pointer, rows: x.tokens, columns: dim) }
+    attention.forward(q: q, k: k, v: x.part(2), into: places[0])
+    let slopes = attention.backward(
+      q: q, k: k, v: x.part(2), dy: x.dy, dq: places[1], dk: places[2], dv: places[3])
+    for (i, name) in ["y", "dq", "dk", "dv"].enumerated() {
+      expectClose(found[i].values, alone[i], .linearAttention, name)
+    }
+    #expect(slopes.allSatisfy { $0.isFinite })
+    let first = (0..<x.tokens).flatMap { t in (0..<3).map { t * dim + $0 } }
+    expectClose(
+      first.map { found[0].values[$0] }, first.map { whole[0][$0] }, .linearAttention, "rate 0")
+    let count = Self.offsets.count - 1
+    let last = Guarded(count: count * dim)
+    let rows = (0..<count).map { max(Self.offsets[$0 + 1] - 1, 0) }
+    attention.forwardLast(
+      q: UnitELU(
+        of: Matrix(copying: rows.flatMap { x.part(0).row($0) }[...], columns: dim), heads: heads),
+      k: k, v: x.part(2), into: Matrix(last.pointer, rows: count, columns: dim))
+    var expected = Array(repeating: 0.0, count: count * dim)
+    for (s, row) in rows.enumerated() where Self.offsets[s] < Self.offsets[s + 1] {
+      for c in 0..<dim { expected[s * dim + c] = alone[0][row * dim + c] }
+    }
+    expectClose(last.values, expected, .linearAttention, "forwardLast")
+  }
+
+  @Test(arguments: [[1, 1], [6, 3], [64, 2]], Form.allCases)
+  func forwardLastIsTheLastRowsOfForward(shape: [Int], form: Form) {
     let (dim, heads) = (shape[0], shape[1])
     let x = Inputs(dim: dim)
-    let attention = PackedLinearAttention(
-      heads: heads, dim: dim, offsets: Self.offsets, isCausal: isCausal)
+    let attention = form.attention(heads: heads, dim: dim, offsets: Self.offsets)
     let y = Guarded(count: x.tokens * dim)
     attention.forward(
       q: x.unit(0, heads), k: x.unit(1, heads), v: x.part(2),
@@ -193,15 +251,14 @@ import _TestSupport
     #expect(last.isIntact)
   }
 
-  @Test(arguments: [[1, 1], [6, 3], [64, 2]])
-  func tokensOneByOneGiveTheCausalForm(shape: [Int]) {
+  @Test(arguments: [[1, 1], [6, 3], [64, 2]], [Form.causal, .decayed])
+  func tokensOneByOneGiveTheCausalForm(shape: [Int], form: Form) {
     let (dim, heads, people) = (shape[0], shape[1], 2)
     let (size, tokens) = (dim * dim / heads, 150)
     let x = Inputs(dim: dim)
     let whole = Matrix(Buffer(count: x.tokens * dim), rows: x.tokens, columns: dim)
-    PackedLinearAttention(
-      heads: heads, dim: dim, offsets: [0, tokens, 2 * tokens], isCausal: true
-    ).forward(q: x.unit(0, heads), k: x.unit(1, heads), v: x.part(2), into: whole)
+    form.attention(heads: heads, dim: dim, offsets: [0, tokens, 2 * tokens]).forward(
+      q: x.unit(0, heads), k: x.unit(1, heads), v: x.part(2), into: whole)
     // One float beside each state must stay as it is.
     let memory = Guarded(count: people * (size + 1), value: 0)
     let states = Matrix(memory.pointer, rows: people, columns: size + 1).block(
@@ -213,7 +270,7 @@ import _TestSupport
       }
       let out = Guarded(count: people * dim)
       PackedLinearAttention.advance(
-        states, heads: heads, q: UnitELU(of: parts[0], heads: heads),
+        states, heads: heads, rates: form.rates(heads), q: UnitELU(of: parts[0], heads: heads),
         k: UnitELU(of: parts[1], heads: heads), v: parts[2],
         into: Matrix(out.pointer, rows: people, columns: dim))
       let expected = (0..<people).flatMap { whole.row($0 * tokens + t) }
@@ -224,20 +281,18 @@ import _TestSupport
     #expect(memory.isIntact && memory.pointer[0] == 0 && memory.pointer[size + 1] == 0)
   }
 
-  @Test(arguments: [true, false])
-  func resultsDoNotDependOnTheOtherHistories(isCausal: Bool) {
+  @Test(arguments: Form.allCases)
+  func resultsDoNotDependOnTheOtherHistories(form: Form) {
     let (dim, heads) = (8, 2)
     let x = Inputs(dim: dim)
     let (together, apart) = (Guarded(count: x.tokens * dim), Guarded(count: x.tokens * dim))
     let places = [together, apart].map { Matrix($0.pointer, rows: x.tokens, columns: dim) }
     let (q, k) = (x.unit(0, heads), x.unit(1, heads))
-    PackedLinearAttention(heads: heads, dim: dim, offsets: Self.offsets, isCausal: isCausal)
+    form.attention(heads: heads, dim: dim, offsets: Self.offsets)
       .forward(q: q, k: k, v: x.part(2), into: places[0])
     for (start, end) in zip(Self.offsets, Self.offsets.dropFirst()) {
       func own(_ i: Int) -> Matrix { x.part(i).rows(start..<end) }
-      PackedLinearAttention(
-        heads: heads, dim: dim, offsets: [0, end - start], isCausal: isCausal
-      ).forward(
+      form.attention(heads: heads, dim: dim, offsets: [0, end - start]).forward(
         q: UnitELU(of: own(0), heads: heads), k: UnitELU(of: own(1), heads: heads), v: own(2),
         into: places[1].rows(start..<end))
     }

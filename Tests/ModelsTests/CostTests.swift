@@ -53,6 +53,7 @@ import Testing
     #expect(core(.linear, 3) == 2 * 3 * 4 * 2 && core(.linear, 90) == 2 * 90 * 4 * 2)
     // A chunk of 64 and one of 26, and the sums between them.
     #expect(core(.linearCausal, 90) == 2 * (64 * 64 + 26 * 26) * 4 + (26 + 64) * 4 * 2)
+    #expect(core(.linearDecayed, 90) == core(.linearCausal, 90))
     // Padding costs as much as items do.
     #expect(macs(.linearOfficial, blocks: 2, length: 3) == macs(.linear, blocks: 2, length: 100))
   }

@@ -67,7 +67,7 @@ import _TestSupport
     #expect(shapes["field_attention.score.weight"] == [1, 8])
   }
 
-  @Test(arguments: Kind.allCases, [AttentionOption.softmax, .linearCausal])
+  @Test(arguments: Kind.allCases, [AttentionOption.softmax, .linearCausal, .linearDecayed])
   private func laterItemsDoNotChangeEarlierStates(kind: Kind, attention: AttentionOption) throws {
     let model = try model(kind, settings(attention: attention))
     #expect(model.isCausal)
@@ -104,7 +104,8 @@ import _TestSupport
       let model = try model(kind, settings(attention: attention))
       // Two blocks of two heads hold 4 x 4 sums each; FDSA has twice as many.
       let size = 1 + 2 * 2 * 16 * (kind == .fdsa ? 2 : 1)
-      #expect(model.stateSize == (attention == .linearCausal ? size : nil))
+      let streams = attention == .linearCausal || attention == .linearDecayed
+      #expect(model.stateSize == (streams ? size : nil))
     }
   }
 

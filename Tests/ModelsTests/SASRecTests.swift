@@ -41,6 +41,25 @@ import _TestSupport
         + ["final_norm.weight", "final_norm.bias"])
   }
 
+  @Test(arguments: 1...8)
+  func ratesOfDecayBeginFarApart(heads: Int) throws {
+    var c = SASRec.Configuration(items: 3)
+    (c.dim, c.heads, c.blocks, c.attention) = (8 * heads, heads, 1, .linearDecayed)
+    let model = SASRec(c)
+    let names = model.parameters().map(\.name)
+    let place = try #require(names.firstIndex(of: "blocks.0.attention.decay_log"))
+    #expect(names[place - 1] == "blocks.0.attention.output.bias")
+    let rates = model.parameters()[place].value.values.map { exp(Double($0)) }
+    #expect(rates.count == heads && rates.allSatisfy { (1 / 512...1 / 2).contains($0) })
+    // Whatever their number, the first are 2^-5.944 and 2^-2.889.
+    for (rate, expected) in zip(rates, [0.016240, 0.135040]) {
+      #expect(abs(rate / expected - 1) < 1e-4)
+    }
+    let logs = rates.map { -log2($0) }.sorted()
+    let gaps = zip(logs, logs.dropFirst()).map { $1 - $0 }
+    #expect(gaps.allSatisfy { $0 > 3 / Double(heads) })
+  }
+
   @Test func anUntiedTableComesLast() {
     let model = SASRec(configuration(.pre, tied: false))
     let last = model.parameters().last
@@ -74,7 +93,7 @@ import _TestSupport
     #expect(weights(1) != weights(2))
   }
 
-  @Test(arguments: SASRec.Norm.allCases, [AttentionOption.softmax, .linearCausal])
+  @Test(arguments: SASRec.Norm.allCases, [AttentionOption.softmax, .linearCausal, .linearDecayed])
   func laterItemsDoNotChangeEarlierStates(norm: SASRec.Norm, attention: AttentionOption) {
     let model = SASRec(configuration(norm, attention: attention))
     #expect(model.isCausal)
@@ -149,8 +168,9 @@ import _TestSupport
     #expect(before[1][1] == after[1][1], "a history without")
   }
 
-  @Test func streamsBeyondTheLargestLengthStayAtTheLastPosition() throws {
-    let model = SASRec(configuration(.pre, attention: .linearCausal))
+  @Test(arguments: [AttentionOption.linearCausal, .linearDecayed])
+  func streamsBeyondTheLargestLengthStayAtTheLastPosition(attention: AttentionOption) throws {
+    let model = SASRec(configuration(.pre, attention: attention))
     var longer = model.configuration
     longer.maxLength = 9
     let whole = SASRec(longer)

@@ -14,6 +14,7 @@ import _TestSupport
   private static let models = [
     #"{"model": "sasrec", "dim": 16, "inner_dim": 24, "blocks": 1, "attention": "linear""#,
     #"{"model": "sasrec", "dim": 16, "inner_dim": 24, "blocks": 1, "attention": "linear_causal""#,
+    #"{"model": "sasrec", "dim": 16, "inner_dim": 24, "blocks": 1, "attention": "linear_decayed""#,
     #"{"model": "sasrec", "dim": 16, "inner_dim": 24, "blocks": 1, "attention": "linear_official""#,
     #"{"model": "sasrecf", "dim": 16, "inner_dim": 24, "blocks": 1, \#(features)"#,
     #"{"model": "fdsa", "dim": 16, "inner_dim": 24, "blocks": 1, \#(features)"#,

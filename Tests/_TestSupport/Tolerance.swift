@@ -48,6 +48,8 @@ public struct Tolerance: Sendable {
   public static let unitRows = Tolerance(relative: 2e-6, absolute: 2e-6)
   /// Sums over some hundred positions, whose terms cancel.
   public static let linearAttention = Tolerance(relative: 2e-6, absolute: 2e-6)
+  /// Sums over some hundred products, each times up to 64 steps.
+  public static let linearAttentionRates = Tolerance(relative: 1e-5, absolute: 1e-4)
   /// States that decay from step to step, each rounded.
   public static let recurrence = Tolerance(relative: 2e-6)
   /// Sums over 1000 steps of such states.

@@ -16,7 +16,7 @@ from results import OURS, Results, figure
 THEIRS = "pytorch"
 GROWTH = "growth"  # of attention and streams with the length, in place of a model's name
 TITLES = {"beauty": "Beauty", "ml-1m": "ML-1M"}
-ATTENTION = ("softmax", "linear", "linear_causal")
+ATTENTION = ("softmax", "linear", "linear_causal", "linear_decayed")
 LENGTHS = (50, 100, 200, 400, 800, 1600, 3200)
 STREAMS = ("lrurec", "gru4rec", "sasrec")
 

@@ -30,6 +30,7 @@ _LONG = {
 _HALF = {"dropout": 0.5, "attention_dropout": 0.5, "inner_dropout": 0.5}
 _FIFTH = {"dropout": 0.2, "attention_dropout": 0.2, "inner_dropout": 0.2}
 _LRU = {"dim": 128, "state_dim": 256, "inner_dim": 512}
+_LRU_LONG = {**_LRU, "dropout": 0.3, "recurrence_dropout": 0.2, **_LONG, "epochs": 20}
 # One set of options for both kinds of attention.
 _POST = {
     "norm": "post",
@@ -188,17 +189,32 @@ RUNS = [
     ),
     Run(
         "ml-1m",
+        "sasrec-post-8",
+        "SASRec",
+        options={"heads": 8, "attention_dropout": 0.2, **_POST},
+        label="post-norm, 8 heads",
+    ),
+    Run(
+        "ml-1m",
+        "sasrec-post-8-decayed",
+        "SASRec",
+        options={"attention": "linear_decayed", "heads": 8, **_POST},
+        label="post-norm, 8 heads",
+    ),
+    Run(
+        "ml-1m",
         "lrurec",
         "LRURec",
         figures(TWO, 0.32636, 0.19298),
         _LRUREC,
-        {
-            **_LRU,
-            "dropout": 0.3,
-            "recurrence_dropout": 0.2,
-            **_LONG,
-            "epochs": 20,
-        },
+        _LRU_LONG,
+    ),
+    Run(
+        "ml-1m",
+        "lrurec-without-history",
+        "LRURec",
+        options={**_LRU_LONG, "seen_margin": -20},
+        label="with the history out of the softmax",
     ),
     Run(
         "popular100",
@@ -215,6 +231,12 @@ RUNS = [
         figures(SAMPLED, 0.6790, 0.3949, 0.4627),
         _LINREC_PAPER,
         {**_LINREC, "attention": "linear_causal", "attention_dropout": 0.0},
+    ),
+    Run(
+        "popular100",
+        "linear-decayed",
+        "SASRec",
+        options={**_LINREC, "attention": "linear_decayed", "attention_dropout": 0.0},
     ),
     Run(
         "popular100",

@@ -71,6 +71,10 @@ NESTED: dict[str, tuple[type[NestedRecommender], dict[str, Any]]] = {
             "norm": "post",
         },
     ),
+    "decayed": (
+        er.SASRec,
+        {**SMALL, "dim": 32, "heads": 4, "nested_sizes": SHAPES, "attention": "linear_decayed"},
+    ),
 }
 
 

@@ -179,6 +179,7 @@ def test_every_sampled_loss_falls(split, loss, sampler):
         {"samples": "prefixes"},
         {"attention": "linear"},
         {"attention": "linear_causal", "samples": "positions"},
+        {"attention": "linear_decayed", "norm": "post", "heads": 4},
         {"attention": "linear_official", "norm": "post"},
         {"crop": "random", "max_length": 3},
         {"crop": "all", "max_length": 3},

@@ -53,14 +53,25 @@ def unit_rows(x, epsilon):
     return x / jnp.sqrt((x * x).sum(axis=-1, keepdims=True) + epsilon)
 
 
-def linear_attention(query, key, value, offsets, heads, mode, epsilon):
+def linear_attention(query, key, value, offsets, heads, mode, epsilon, decay_log=None):
     """Linear attention of LinRec (Liu et al., SIGIR 2023): o_t = q_t^T S_t / sqrt(width).
 
     q_t and k_t are the rows of elu(query) and elu(key) at unit length. S_t sums k_j v_j^T over all
-    j of the history (``masked``: padding would add nothing), or over j <= t (``causal``).
+    j of the history (``masked``: padding would add nothing), or over j <= t (``causal``). With
+    ``decay_log`` [heads] it is the retention of Sun et al. (2023) without its
+    rotation: the sum over j <= t of exp(-rate (t - j)) (q_t . k_j) v_j.
     """
     q, k, v = (heads_of(x, heads) for x in (query, key, value))
     q, k = unit_rows(elu(q), epsilon), unit_rows(elu(k), epsilon)
+    if decay_log is not None:
+        assert mode == "causal", "only causal attention decays"
+        token = np.arange(len(q))
+        history = np.searchsorted(offsets, token, side="right")
+        visible = (history[:, None] == history) & (token[:, None] >= token)
+        ages = np.where(visible, token[:, None] - token, 0)
+        decay = jnp.exp(-jnp.exp(decay_log)[:, None, None] * ages) * visible
+        weights = jnp.einsum("thc,jhc->htj", q, k) * decay / np.sqrt(q.shape[2])
+        return jnp.einsum("htj,jhc->thc", weights, v).reshape(value.shape)
     products = jnp.split(k[:, :, :, None] * v[:, :, None, :], offsets[1:-1])
     if mode == "causal":
         states = [jnp.cumsum(one, axis=0) for one in products]
@@ -70,9 +81,10 @@ def linear_attention(query, key, value, offsets, heads, mode, epsilon):
     return mixed.reshape(value.shape) / np.sqrt(q.shape[2])
 
 
-def linear_self_attention(qkv, offsets, heads, mode):
+def linear_self_attention(qkv, offsets, heads, mode, decay_log=None):
     """Linear attention whose queries, keys and values are the columns of one array."""
-    return linear_attention(*jnp.split(qkv, 3, axis=1), offsets, heads, mode, epsilon=1e-12)
+    parts = jnp.split(qkv, 3, axis=1)
+    return linear_attention(*parts, offsets, heads, mode, epsilon=1e-12, decay_log=decay_log)
 
 
 SELF_ATTENTION = {
@@ -80,6 +92,7 @@ SELF_ATTENTION = {
     "full": lambda qkv, offsets, heads: full_attention(*jnp.split(qkv, 3, axis=1), offsets, heads),
     "linear": partial(linear_self_attention, mode="masked"),
     "linear_causal": partial(linear_self_attention, mode="causal"),
+    "linear_decayed": partial(linear_self_attention, mode="causal"),
     "linear_official": partial(linear_self_attention, mode="masked"),
 }
 
@@ -113,6 +126,18 @@ def check_linear_attention():
     # Padding: further tokens whose keys are masked after they got their unit length.
     mask = np.arange(7) < 5
     close(attend(q[:5], k[:5], v[:5], "masked", 1e-12), ((weights * mask) @ v)[:5])
+    # Decay: the sums of each head forget a share of themselves at every step.
+    decay_log = np.log([0.3, 2.0])
+    slow = linear_attention(q, k, v, np.array([0, 7]), 2, "causal", 1e-12, decay_log)
+    for head, rate in enumerate([0.3, 2.0]):
+        own = np.s_[:, 2 * head : 2 * head + 2]
+        qs, ks = unit_rows(elu(q[own]), 1e-12), unit_rows(elu(k[own]), 1e-12)
+        state = np.zeros((2, 2))
+        for t in range(7):
+            state = np.exp(-rate) * state + np.outer(ks[t], v[own][t])
+            close(slow[own][t], qs[t] @ state / np.sqrt(2))
+    never = linear_attention(q, k, v, np.array([0, 3, 7]), 2, "causal", 1e-12, np.full(2, -np.inf))
+    close(never, linear_attention(q, k, v, np.array([0, 3, 7]), 2, "causal", 1e-12))
     # Packing: a history's neighbours do not matter.
     for mode in ("masked", "causal"):
         packed = linear_attention(q, k, v, np.array([0, 3, 4, 7]), 2, mode, 1e-12)

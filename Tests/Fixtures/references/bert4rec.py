@@ -51,7 +51,7 @@ def bert4rec_shapes(c):
     shapes |= {"position_embedding": (c["max_length"] + 1, dim)}
     shapes |= norm_shapes("embedding_norm", dim)
     for b in range(c["blocks"]):
-        shapes |= block_shapes(f"blocks.{b}", dim, c["inner_dim"])
+        shapes |= block_shapes(f"blocks.{b}", c)
     shapes |= linear_shapes("head", dim, dim) | norm_shapes("head_norm", dim)
     return shapes | {"output_bias": (c["items"],)}
 

@@ -53,7 +53,7 @@ def core_shapes(c):
         return shapes
     shapes |= {"position_embedding": (c["max_length"], dim)} | norm_shapes("embedding_norm", dim)
     for b in range(c["blocks"]):
-        shapes |= block_shapes(f"blocks.{b}", dim, c["inner_dim"])
+        shapes |= block_shapes(f"blocks.{b}", c)
     return shapes | linear_shapes("score", dim, 1)
 
 

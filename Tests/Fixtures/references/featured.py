@@ -80,6 +80,11 @@ FDSA = {
         {"items": 11, "dim": 6, "inner_dim": 7, "blocks": 1, "heads": 3, "max_length": 5}
         | {"attention": "linear", "pooling": "sum", "features": [categories(5), vectors(4)]}
     ),
+    "linear-decayed-mean": (
+        {"items": 10, "dim": 8, "inner_dim": 6, "blocks": 2, "heads": 2, "max_length": 6}
+        | {"attention": "linear_decayed", "pooling": "mean"}
+        | {"features": [categories(5), vectors(3)]}
+    ),
     "linear-causal-max": (
         {"items": 12, "dim": 8, "inner_dim": 6, "blocks": 1, "heads": 4, "max_length": 5}
         | {"attention": "linear_causal", "pooling": "max"}
@@ -167,7 +172,7 @@ def sasrecf_shapes(c):
     shapes |= linear_shapes("fusion", (1 + len(c["features"])) * dim, dim)
     shapes |= norm_shapes("embedding_norm", dim)
     for b in range(c["blocks"]):
-        shapes |= block_shapes(f"blocks.{b}", dim, c["inner_dim"])
+        shapes |= block_shapes(f"blocks.{b}", c)
     return shapes
 
 
@@ -192,7 +197,7 @@ def fdsa_shapes(c):
     shapes |= norm_shapes("embedding_norm", dim)
     for name in ("item_blocks", "feature_blocks"):
         for b in range(c["blocks"]):
-            shapes |= block_shapes(f"{name}.{b}", dim, c["inner_dim"])
+            shapes |= block_shapes(f"{name}.{b}", c)
     return shapes | linear_shapes("output", 2 * dim, dim)
 
 

@@ -143,7 +143,7 @@ def small_parameters(p, sizes, size):
         elif name.endswith("embedding"):
             small[name] = value[:, :size]
         else:
-            small[name] = value[: len(value) // sizes[-1] * size]
+            small[name] = value[: len(value) * size // sizes[-1]]
     return small
 
 

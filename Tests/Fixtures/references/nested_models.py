@@ -62,6 +62,8 @@ SASREC_NESTED = {
     "linear-causal-pre": {"items": 12, "dim": 18, "inner_dim": 18, "heads": 9, "max_length": 6}
     | {"attention": "linear_causal", "nested_sizes": [4, 10, 18], "blocks": 1, "norm": "pre"}
     | {"norm_epsilon": 1e-5},
+    "linear-decayed-query": {"items": 11, "dim": 12, "inner_dim": 12, "heads": 3, "max_length": 7}
+    | {"attention": "linear_decayed", "nested_sizes": [4, 12], "norm": "query"},
     "softmax-one-size": {"items": 10, "dim": 8, "inner_dim": 8, "heads": 1, "max_length": 6}
     | {"attention": "softmax", "nested_sizes": [8], "blocks": 1},
     "size-weights": {"items": 14, "dim": 16, "inner_dim": 32, "heads": 4, "max_length": 5}

@@ -117,6 +117,9 @@ def separate_attention_cases():
         for mode in ("masked", "causal"):
             kind = {"heads": heads, "mode": mode, "epsilon": 1e-12}
             yield make_case("linear_attention", f"{mode}-{name}", inputs, **kind)
+        rates = {"decay_log": normal(generator(f"rates of {name}"), heads) - 2}
+        kind = {"heads": heads, "mode": "causal", "epsilon": 1e-12}
+        yield make_case("linear_attention", f"decayed-{name}", inputs | rates, **kind)
     # A query and a key of which one head is all zero: epsilon alone keeps them finite.
     rng = generator("attention with a zero head")
     inputs = {key: normal(rng, 5, 4) for key in ("query", "key", "value")}
@@ -195,9 +198,9 @@ def softmax_cases():
 
 
 def seen_cases():
-    """Raised scores: repeats, the target, what is no item, and nothing among what was seen."""
+    """Scores with a margin: repeats, the target, what is no item, nothing among what was seen."""
     for m, d, n, longest in [(1, 3, 2, 1), (5, 7, 11, 6), (67, 5, 40, 9)]:
-        for margin, smoothing in [(2.0, 0.0), (0.5, 0.1)]:
+        for margin, smoothing in [(2.0, 0.0), (0.5, 0.1), (-20.0, 0.0)]:
             name = f"{m}x{d}x{n}-margin-{margin}-smoothing-{smoothing}"
             rng = generator(f"seen {name}")
             inputs = {"hidden": normal(rng, m, d), "table": normal(rng, n, d)}

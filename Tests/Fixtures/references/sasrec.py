@@ -34,7 +34,7 @@ def sasrec_shapes(c):
     if c["norm"] == "post":
         shapes |= norm_shapes("embedding_norm", dim)
     for b in range(c["blocks"]):
-        shapes |= block_shapes(f"blocks.{b}", dim, c["inner_dim"])
+        shapes |= block_shapes(f"blocks.{b}", c)
     if c["norm"] != "post":
         shapes |= norm_shapes("final_norm", dim)
     if not c["tied"]:
@@ -241,6 +241,13 @@ LINEAR = {
         {"attention": "linear_causal", "items": 12, "dim": 4, "inner_dim": 9, "max_length": 5}
         | {"norm": "query", "norm_epsilon": 1e-8, "scale_embedding": True}
     ),
+    "linear-decayed-post": (
+        {"attention": "linear_decayed", "items": 11, "dim": 8, "inner_dim": 6, "max_length": 6}
+    ),
+    "linear-decayed-pre-heads": (
+        {"attention": "linear_decayed", "items": 9, "dim": 8, "inner_dim": 7, "max_length": 7}
+        | {"heads": 4, "norm": "pre", "norm_epsilon": 1e-6}
+    ),
     "linear-official-post": (
         {"attention": "linear_official", "items": 14, "dim": 6, "inner_dim": 8, "max_length": 6}
     ),
@@ -267,7 +274,7 @@ def linear_case(name, c):
     c = CONFIGURATION | c
     rng = generator(f"sasrec {name}")
     histories = random_histories(rng, c["items"], c["max_length"])
-    causal = c["attention"] == "linear_causal"
+    causal = c["attention"] in ("linear_causal", "linear_decayed")
     examples = (position_examples if causal else prefix_examples)(histories, c["max_length"])
     parameters = random_parameters(rng, sasrec_shapes(c))
     frozen = parameters["item_embedding"][c["items"] :]

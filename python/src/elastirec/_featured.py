@@ -34,7 +34,8 @@ class FeaturedRecommender(CausalRecommender):
         Share dropped of the embeddings and of the outputs of attention and feed-forward step.
     attention_dropout, inner_dropout : float, default=0.5, 0.0
         Share dropped of the attention probabilities, and inside the feed-forward step.
-    attention : {"softmax", "linear", "linear_causal", "linear_official"}, default="softmax"
+    attention : {"softmax", "linear", "linear_causal", "linear_decayed", "linear_official"}, \
+default="softmax"
         As in `SASRec`.
     activation : {"gelu", "relu", "silu"}, default="gelu"
     norm_epsilon : float, default=1e-12

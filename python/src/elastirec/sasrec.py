@@ -32,10 +32,12 @@ class SASRec(NestedRecommender):
         Share dropped of the embeddings and of the outputs of attention and feed-forward step.
     attention_dropout, inner_dropout : float, default=0.0
         Share dropped of the attention probabilities, and inside the feed-forward step.
-    attention : {"softmax", "linear", "linear_causal", "linear_official"}, default="softmax"
+    attention : {"softmax", "linear", "linear_causal", "linear_decayed", "linear_official"}, \
+default="softmax"
         "linear" weighs items by cosines of mapped queries and keys (LinRec), both ways, so that
         each prefix trains by itself; "linear_causal" looks back only, trains on all positions at
-        once and can stream; "linear_official" is "linear" as its authors' code computes it, where
+        once and can stream; "linear_decayed" is the same with heads that decay, each at a rate
+        that it learns; "linear_official" is "linear" as its authors' code computes it, where
         padding takes part. The linear forms have no ``attention_dropout``.
     norm : {"pre", "post", "query"}, default="pre"
         Where layer norms stand: before each step, after each residual, or before the queries only
