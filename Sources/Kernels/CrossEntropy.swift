@@ -60,7 +60,7 @@ public struct SoftmaxCrossEntropy {
   /// - Shapes: `hidden` and `dHidden` are `[rows, dim]`, `table` and `dTable` are `[items, dim]`,
   ///   `bias` and `dBias` are `[items]`.
   /// - Parameters:
-  ///   - seen: what each row has seen; nil raises no logits.
+  ///   - seen: what each row has seen; nil changes no logits.
   ///   - dHidden: written, where gradients are wanted.
   ///   - dTable: added to where `tableBeta` is 1, written where it is 0.
   ///   - dBias: added to.
@@ -126,10 +126,10 @@ public struct SoftmaxCrossEntropy {
         return Matrix(buffer, from: start + j * rows * width, rows: rows, columns: width)
           .block(rows: rows, columns: tile.count)
       }
-      let raised = seen.map { SeenItems.Cells($0, targets: targets, width: width) }
+      let shifted = seen.map { SeenItems.Cells($0, targets: targets, width: width) }
       var sums = Normalizers(levels: levels, rows: rows)
       for tile in tiles {
-        fill(tile, logits, raised)
+        fill(tile, logits, shifted)
         for j in 0..<levels { take(tile, logits(j, tile), j, &sums, replacing: keeps) }
       }
       var total = 0.0
@@ -140,7 +140,7 @@ public struct SoftmaxCrossEntropy {
       }
       guard wantsGradient else { return total }
       for (number, tile) in tiles.enumerated() {
-        if !keeps { fill(tile, logits, raised) }
+        if !keeps { fill(tile, logits, shifted) }
         differentiate(tile, logits, sums, kept: keeps ? number : nil)
         let items = table.rows(tile)
         for j in 0..<levels {
@@ -167,7 +167,7 @@ public struct SoftmaxCrossEntropy {
 
     /// Writes the logits of all levels for the items of a tile.
     private func fill(
-      _ tile: Range<Int>, _ logits: (Int, Range<Int>) -> Matrix, _ raised: SeenItems.Cells?
+      _ tile: Range<Int>, _ logits: (Int, Range<Int>) -> Matrix, _ shifted: SeenItems.Cells?
     ) {
       let items = table.rows(tile)
       for j in 0..<levels {
@@ -176,7 +176,7 @@ public struct SoftmaxCrossEntropy {
         gemm(
           hidden.columns(columns[j]), items.columns(columns[j]), transposeB: true, into: z,
           beta: j == 0 ? 0 : 1, bias: j == 0 ? bias.map { $0 + tile.lowerBound } : nil)
-        if j == 0 { raised?.raise(z, tile: tile) }  // and the other levels by theirs
+        if j == 0 { shifted?.addMargin(to: z, tile: tile) }  // and the other levels by theirs
       }
     }
 

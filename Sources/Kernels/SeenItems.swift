@@ -57,7 +57,7 @@ public struct SeenItems {
     }
 
     /// Adds the margin to logits of a tile, `z` of shape `[rows, items of the tile]`.
-    func raise(_ z: Matrix, tile: Range<Int>) {
+    func addMargin(to z: Matrix, tile: Range<Int>) {
       let number = tile.lowerBound / width
       guard number < tiles.count else { return }  // behind the last item
       for place in tiles[number] {

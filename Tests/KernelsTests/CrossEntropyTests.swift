@@ -104,13 +104,15 @@ import _TestSupport
   }
 
   /// Tiles of nothing but such items, the first one among them, have peaks far below the others'.
-  @Test(arguments: [1, 16, 1 << 17])
-  func itemsFarBelowTheOthersLeaveTheSoftmax(tileCount: Int) {
+  @Test(arguments: [(1, 0), (1, 1 << 23), (1 << 17, 1 << 23)])
+  func itemsFarBelowTheOthersLeaveTheSoftmax(tileCount: Int, keptCount: Int) {
     let (h, e) = (Guarded(randomFloats(6, seed: 66)), Guarded(randomFloats(240, seed: 67)))
     let (dh, de) = (Guarded(count: 6), Guarded(count: 240))
     let left = Array(Int32(40)..<60)
     func matrix(_ x: Guarded, rows: Int) -> Matrix { Matrix(x.pointer, rows: rows, columns: 3) }
-    let found = SoftmaxCrossEntropy(sizes: [3], scale: 1, tileCount: tileCount)(
+    let loss = SoftmaxCrossEntropy(
+      sizes: [3], scale: 1, tileCount: tileCount, keptCount: keptCount)
+    let found = loss(
       hidden: matrix(h, rows: 2), table: matrix(e, rows: 80), targets: [41, 70],
       seen: SeenItems(
         margin: -100, items: (0..<80).filter { !left.contains($0) && $0 != 70 }, itemCount: 80,

@@ -59,7 +59,9 @@ import _TestSupport
   }
 
   /// Tiles of all items, of a few and of the fewest give what one loss a size gives.
-  @Test(arguments: [1, 5, 255, 256, 257, 600], [(0 as Float, 0 as Float), (0.2, 0), (0.1, 1.5)])
+  @Test(
+    arguments: [1, 5, 255, 256, 257, 600],
+    [(0 as Float, 0 as Float), (0.2, 0), (0.1, 1.5), (0, -20)])
   func tilesGiveTheSumOfTheLossesOfAllSizes(rows: Int, options: (Float, Float)) {
     let (smoothing, margin) = options
     let seen = seen(rows, margin: margin)

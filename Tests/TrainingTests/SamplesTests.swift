@@ -140,7 +140,7 @@ import _TestSupport
     #expect(found.contains { $0.contains { $0.rows != [Int32($0.batch.tokens - 1)] } })
   }
 
-  /// What a state has read is what its target is compared with where repeats cost more.
+  /// What a state has read is what the margin is for.
   @Test func statesKnowWhatTheyHaveRead() throws {
     func seen(_ sampling: Sampling) -> [[[Int32]]] {
       examples(sampling).map { example in

@@ -104,7 +104,10 @@ def item_vectors(name: str, kind: str) -> NDArray[np.float32] | None:
     if kind == "words":
         if name != "beauty":
             raise ValueError(f"words are those of the titles of beauty, not of {name}")
-        return _title_words(parts / "items.tsv.xz")
+        words = _title_words(parts / "items.tsv.xz")
+        if len(words) != data.item_count:
+            raise ValueError(f"items.tsv.xz is not about the {data.item_count} items of beauty")
+        return words
     file = {"text": "text_minilm.npz", "image": "poster_features.npz"}[kind]
     with np.load(parts / file) as arrays:
         ids, vectors = arrays["item"], arrays["vector"].astype(np.float32)

@@ -242,7 +242,7 @@ class TestParameters:
 
 
 class TestStreams:
-    @pytest.fixture(params=["fmrlrec", "lrurec", "linear"])
+    @pytest.fixture(params=["fmrlrec", "lrurec", "linear", "decayed"])
     def streaming(self, request, split):
         return fitted(request.param, split)
 

@@ -95,8 +95,9 @@ default="softmax"
     seen_margin : float, default=0.0
         Added to the scores of the items that were read, the target apart, while "softmax" trains;
         from -100 to 100. Above 0 the model learns to put what is new before what was chosen
-        already; -20 leaves the history out of the softmax, as `recommend` leaves it out of its
-        answers. Both are for logs where nobody chooses twice.
+        already. -20 leaves the history out of the softmax, as `recommend` leaves it out of its
+        answers; scores of the history mean nothing then. Both are for logs where nobody chooses
+        twice, not for samples "sessions"; below 0 ``label_smoothing`` must be 0.
     sparse_gradients : bool, default=False
         Whether a step holds and moves only the rows of the item tables that it reads (lazy Adam):
         for losses of sampled items over so many that whole gradients are too large.

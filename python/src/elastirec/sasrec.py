@@ -37,8 +37,9 @@ default="softmax"
         "linear" weighs items by cosines of mapped queries and keys (LinRec), both ways, so that
         each prefix trains by itself; "linear_causal" looks back only, trains on all positions at
         once and can stream; "linear_decayed" is the same with heads that decay, each at a rate
-        that it learns; "linear_official" is "linear" as its authors' code computes it, where
-        padding takes part. The linear forms have no ``attention_dropout``.
+        that it learns (with ``weight_decay``, name "decay_log" in ``undecayed``);
+        "linear_official" is "linear" as its authors' code computes it, where padding takes part.
+        The linear forms have no ``attention_dropout``.
     norm : {"pre", "post", "query"}, default="pre"
         Where layer norms stand: before each step, after each residual, or before the queries only
         as in the paper.
