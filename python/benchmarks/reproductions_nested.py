@@ -84,6 +84,16 @@ NESTED = [
         seen_margin=0.3,
     ),
     _titles(
+        "text-words-128",
+        "128 alone, with a margin",
+        words=True,
+        sizes=(128,),
+        dropout=0.4,
+        learning_rate=7e-4,
+        epochs=11,
+        seen_margin=0.5,
+    ),
+    _titles(
         "text-1024",
         "up to 1024",
         sizes=(8, 16, 32, 64, 128, 256, 512, 1024),
