@@ -49,13 +49,14 @@ extension PackedLinearAttention {
     for (i, chunk) in chunks.enumerated().reversed() {
       let x = x.map { $0.rows(chunk) }
       let (before, isLast) = (i > 0 ? earlier[i - 1] : nil, i == chunks.count - 1)
-      let (p, dp) = (lowerProducts(x.q, x.k, decay), lowerProducts(x.dy, x.v, nil))
+      let (p, dp) = (lowerProducts(x.q, x.k), lowerProducts(x.dy, x.v))
       if let decay {
+        decay.apply(toLower: p)
         slope += decay.slope(p, dp, scale: heads.scale)
         slope += decay.slope(
           q: x.q, k: x.k, v: x.v, dy: x.dy, before: before, later: isLast ? nil : later,
           scale: heads.scale)
-        for r in 0..<dp.rows { decay.apply(to: dp.pointer + r * dp.stride, at: r) }
+        decay.apply(toLower: dp)
       }
       gemm(dp, x.k, into: x.dq)
       gemm(dp, x.q, transposeA: true, into: x.dk)
@@ -104,12 +105,13 @@ extension Decay {
   /// gradients and values, not: minus the sum over pairs of positions of their distance times what
   /// they add to the loss.
   fileprivate func slope(_ p: Matrix, _ dp: Matrix, scale: Float) -> Double {
-    let terms = Buffer(count: p.columns)
+    let (terms, distances) = (Buffer(count: p.rows), Buffer(count: p.rows))
+    for n in 0..<p.rows { distances.pointer[n] = Float(p.rows - n) }
     var sum = 0.0
-    for r in 1..<max(p.rows, 1) {
+    for r in 1..<p.rows {
       loops.multiply(
         p.pointer + r * p.stride, dp.pointer + r * dp.stride, into: terms.pointer, count: r)
-      sum += Double(loops.dot(terms.pointer, distances(to: r), count: r))
+      sum += Double(loops.dot(terms.pointer, distances.pointer + p.rows - r, count: r))
     }
     return -sum / Double(scale)
   }

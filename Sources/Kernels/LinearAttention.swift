@@ -82,7 +82,9 @@ public struct PackedLinearAttention {
       for chunk in chunks(of: rows.count) {
         let (q, k, v, y) = (q.rows(chunk), k.rows(chunk), v.rows(chunk), y.rows(chunk))
         let isFirst = chunk.lowerBound == 0
-        gemm(lowerProducts(q, k, decay), v, into: y)
+        let p = lowerProducts(q, k)
+        decay?.apply(toLower: p)
+        gemm(p, v, into: y)
         if !isFirst {
           gemm(decay?.sinceEarlier(q) ?? q, sums, into: y, alpha: heads.scale, beta: 1)
         }
@@ -145,14 +147,12 @@ public struct PackedLinearAttention {
     }
   }
 
-  /// scale * x y^T, decayed, with zeros above the diagonal.
-  func lowerProducts(_ x: Matrix, _ y: Matrix, _ decay: Decay?) -> Matrix {
+  /// scale * x y^T, with zeros above the diagonal.
+  func lowerProducts(_ x: Matrix, _ y: Matrix) -> Matrix {
     let p = Matrix(Buffer(count: x.rows * y.rows), rows: x.rows, columns: y.rows)
     gemm(x, y, transposeB: true, into: p, alpha: heads.scale)
     for r in 0..<p.rows {
-      let row = p.pointer + r * p.stride
-      decay?.apply(to: row, at: r)
-      (row + r + 1).update(repeating: 0, count: p.columns - r - 1)
+      (p.pointer + r * p.stride + r + 1).update(repeating: 0, count: p.columns - r - 1)
     }
     return p
   }

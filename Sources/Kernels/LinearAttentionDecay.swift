@@ -5,32 +5,28 @@ import VectorLoops
 struct Decay {
   /// From the last step back to none.
   private let factors: Buffer
-  /// In the same order.
-  private let steps: Buffer
   private let last: Int
 
   /// Smaller factors count as 0: subnormal numbers would slow the products down.
   static let least: Float = 1e-20
 
-  init(rate: Float, steps count: Int) {
-    last = count
-    factors = Buffer(count: count + 1)
-    steps = Buffer(count: count + 1)
-    for n in 0...count {
+  init(rate: Float, steps: Int) {
+    last = steps
+    factors = Buffer(count: steps + 1)
+    for n in 0...steps {
       let factor = Float(exp(-Double(rate) * Double(n)))
-      factors.pointer[count - n] = factor < Self.least ? 0 : factor
-      steps.pointer[count - n] = Float(n)
+      factors.pointer[steps - n] = factor < Self.least ? 0 : factor
     }
   }
 
   func factor(steps: Int) -> Float { factors.pointer[last - steps] }
 
-  /// The steps from positions 0 ... r of a chunk to position `r`.
-  func distances(to r: Int) -> Input { Input(steps.pointer + last - r) }
-
-  /// Lets products of position `r` of a chunk with positions 0 ... r decay.
-  func apply(to products: Output, at r: Int) {
-    loops.multiply(products, factors.pointer + last - r, into: products, count: r + 1)
+  /// Lets products of the positions of a chunk with those up to each of them decay.
+  func apply(toLower p: Matrix) {
+    for r in 0..<p.rows {
+      let row = p.pointer + r * p.stride
+      loops.multiply(row, factors.pointer + last - r, into: row, count: r + 1)
+    }
   }
 
   /// Lets sums decay by some steps.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import lzma
 import os
@@ -63,6 +64,7 @@ class Histories:
         return self.items[self.offsets[user] : self.offsets[user + 1] - without]
 
 
+ITEMS = "items.tsv.xz"  # beside the logs
 MAX_LENGTH = {"ml-1m": 200, "beauty": 50}
 _FILES = {"ml-1m": "ml-1m/sasrec_ml-1m.txt.xz", "beauty": "amazon-beauty/inter.tsv.xz"}
 _SHAPES = {"ml-1m": (6040, 3416, 165.5, 0.9), "beauty": (22363, 12101, 8.9, 0.6)}
@@ -101,14 +103,17 @@ def item_vectors(name: str, kind: str) -> NDArray[np.float32] | None:
     if folder is None:
         return None
     parts = (folder / _FILES[name]).parent
-    if kind == "words":
-        if name != "beauty":
-            raise ValueError(f"words are those of the titles of beauty, not of {name}")
-        words = _title_words(parts / "items.tsv.xz")
-        if len(words) != data.item_count:
-            raise ValueError(f"items.tsv.xz is not about the {data.item_count} items of beauty")
-        return words
-    file = {"text": "text_minilm.npz", "image": "poster_features.npz"}[kind]
+    files = {"text": "text_minilm.npz", "words": ITEMS, "image": "poster_features.npz"}
+    if kind == "words" and name != "beauty":
+        raise ValueError(f"words are those of the titles of beauty, not of {name}")
+    result = _title_words(parts) if kind == "words" else _stored_vectors(parts, name, files[kind])
+    if len(result) != data.item_count:
+        raise ValueError(f"{files[kind]} is not about the {data.item_count} items of {name}")
+    return result
+
+
+def _stored_vectors(parts: Path, name: str, file: str) -> NDArray[np.float32]:
+    """Return the vectors of a file in the order of item ids, zeros for items it does not have."""
     with np.load(parts / file) as arrays:
         ids, vectors = arrays["item"], arrays["vector"].astype(np.float32)
     if name == "ml-1m":
@@ -120,12 +125,17 @@ def item_vectors(name: str, kind: str) -> NDArray[np.float32] | None:
     rows = np.argsort(ids)[places]
     found = np.where(ids[rows] == originals, 1.0, 0.0).astype(np.float32)
     result: NDArray[np.float32] = vectors[rows] * found[:, None]
-    if len(result) != data.item_count:
-        raise ValueError(f"{file} is not about the {data.item_count} items of {name}")
     return result
 
 
-def _title_words(file: Path, width: int = 384) -> NDArray[np.float32]:
+def item_rows(parts: Path) -> list[dict[str, str]]:
+    """Return what the table of items in a folder says of each, in the order of ids."""
+    with lzma.open(parts / ITEMS, "rt", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return sorted(rows, key=lambda row: int(row["item"]))
+
+
+def _title_words(parts: Path, width: int = 384) -> NDArray[np.float32]:
     """Return which words and pairs of words titles have, ``(items, width)``, in the order of ids.
 
     Counts weighed by how rare they are (TF-IDF), reduced by a singular value decomposition. They
@@ -134,14 +144,10 @@ def _title_words(file: Path, width: int = 384) -> NDArray[np.float32]:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    with lzma.open(file, "rt", encoding="utf-8") as lines:
-        names = next(lines).rstrip("\n").split("\t")
-        rows = [dict(zip(names, line.rstrip("\n").split("\t"), strict=True)) for line in lines]
-    rows.sort(key=lambda row: int(row["item"]))
     weigh = TfidfVectorizer(
         sublinear_tf=True, min_df=3, ngram_range=(1, 2), token_pattern=r"\b\w[\w'.&-]*\b"
     )
-    counts = weigh.fit_transform([row["title"] for row in rows])
+    counts = weigh.fit_transform([row["title"] for row in item_rows(parts)])
     reduced = TruncatedSVD(width, random_state=0).fit_transform(counts)
     result: NDArray[np.float32] = reduced.astype(np.float32)
     return result

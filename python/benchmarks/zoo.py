@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import lzma
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -189,10 +187,9 @@ def attributes(name: str, data: common.Histories) -> ItemAttributes:
 
 def _beauty(folder: Path) -> ItemAttributes:
     """Return S3-Rec's attributes, and MiniLM's vectors of the titles."""
-    with lzma.open(folder / "items.tsv.xz", "rt") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    rows.sort(key=lambda row: int(row["item"]))
-    lists = [[int(value) for value in row["attributes"].split()] for row in rows]
+    lists = [
+        [int(value) for value in row["attributes"].split()] for row in common.item_rows(folder)
+    ]
     known, values = np.unique(np.concatenate(lists), return_inverse=True)
     vectors = common.item_vectors("beauty", "text")
     assert vectors is not None  # the folder is there

@@ -199,7 +199,10 @@ def test_what_is_no_state_is_refused(streaming):
 @pytest.mark.parametrize(
     ("fixture", "reason"),
     [
-        ("sasrec", r'SASRec cannot stream: .* unless attention="linear_causal" or .*'),
+        (
+            "sasrec",
+            r'SASRec cannot stream: .* unless attention="linear_causal" or "linear_decayed"',
+        ),
         ("popularity", "Popularity cannot stream: it scores items for everybody alike"),
     ],
 )

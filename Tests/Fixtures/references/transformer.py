@@ -12,15 +12,20 @@ from .common import (
 )
 
 
+def decays(c):
+    """Whether the heads of a model decay."""
+    return c.get("attention") == "linear_decayed"
+
+
 def block_shapes(prefix, c):
     """Name and shape of the parameters of a block."""
     dim, inner = c["dim"], c["inner_dim"]
-    decay = {"decay_log": (c["heads"],)} if c.get("attention") == "linear_decayed" else {}
+    decay = {f"{prefix}.attention.decay_log": (c["heads"],)} if decays(c) else {}
     return (
         norm_shapes(f"{prefix}.attention_norm", dim)
         | linear_shapes(f"{prefix}.attention.qkv", dim, 3 * dim)
         | linear_shapes(f"{prefix}.attention.output", dim, dim)
-        | {f"{prefix}.attention.{name}": shape for name, shape in decay.items()}
+        | decay
         | norm_shapes(f"{prefix}.feed_forward_norm", dim)
         | linear_shapes(f"{prefix}.feed_forward.expand", dim, inner)
         | linear_shapes(f"{prefix}.feed_forward.contract", inner, dim)
@@ -42,14 +47,13 @@ def block(p, c, prefix, x, offsets):
         return apply_linear(p, f"{prefix}.{name}", x)
 
     attend = SELF_ATTENTION[c.get("attention", "softmax")]
-    decay = ["decay_log"] if c.get("attention") == "linear_decayed" else []
+    decay = {"decay_log": p[f"{prefix}.attention.decay_log"]} if decays(c) else {}
 
     def attention(queries, x):
         query = linear_map("attention.qkv", queries)[:, : c["dim"]]
         key_value = linear_map("attention.qkv", x)[:, c["dim"] :]
         qkv = jnp.concatenate([query, key_value], axis=1)
-        more = {name: p[f"{prefix}.attention.{name}"] for name in decay}
-        return linear_map("attention.output", attend(qkv, offsets, c["heads"], **more))
+        return linear_map("attention.output", attend(qkv, offsets, c["heads"], **decay))
 
     def feed_forward(x):
         inner = ACTIVATIONS[c["activation"]](linear_map("feed_forward.expand", x))
