@@ -13,23 +13,26 @@ public func convolution(
     "convolution: \(x.shape) does not fit \(weight.shape)")
   precondition(
     taps.sources.allSatisfy { $0 >= -1 && $0 < x.rows }, "a tap is outside 0 ..< \(x.rows)")
-  let (rows, out) = (taps.rows, weight.rows)
+  let (rows, out, precision) = (taps.rows, weight.rows, pass.precision)
   let y = Tensor(shape: [rows, out])
-  gemm(unfold(x, taps).matrix, weight.matrix, transposeB: true, into: y.matrix)
+  gemm(
+    unfold(x, taps).matrix, weight.matrix, transposeB: true, into: y.matrix, precision: precision)
   loops.addBias(bias.pointer, to: y.pointer, rows: rows, columns: out, stride: out)
   return pass.result(y, of: [x, weight, bias]) { tape in
     { g in
       // The rows that were read side by side are found again: kept, they would be `kernel` times as
       // large as the input.
       tape.accumulate(weight) {
-        gemm(g.matrix, unfold(x, taps).matrix, transposeA: true, into: $0, beta: $1)
+        gemm(
+          g.matrix, unfold(x, taps).matrix, transposeA: true, into: $0, beta: $1,
+          precision: precision)
       }
       tape.add(to: bias) {
         loops.addColumnSums(of: g.pointer, into: $0.pointer, rows: rows, columns: out, stride: out)
       }
       tape.add(to: x) { place in
         let read = Tensor(shape: [rows, weight.columns])
-        gemm(g.matrix, weight.matrix, into: read.matrix)
+        gemm(g.matrix, weight.matrix, into: read.matrix, precision: precision)
         for (i, source) in taps.sources.enumerated() where source >= 0 {
           loops.accumulate(
             read.pointer + i * x.columns, alpha: 1,

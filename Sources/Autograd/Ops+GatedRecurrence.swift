@@ -16,7 +16,7 @@ public func gatedRecurrence(
     weight.rows == 3 * width && x.columns == 3 * width,
     "gatedRecurrence: \(x.shape) does not fit \(weight.shape)")
   precondition(offsets.last == x.rows, "gatedRecurrence: offsets do not end at \(x.rows)")
-  let unit = PackedGRU(form, width: width, offsets: offsets)
+  let unit = PackedGRU(form, width: width, offsets: offsets, precision: pass.precision)
   let h = Tensor(shape: [x.rows, width])
   let isRecorded = pass.tape.map { $0.wants(x) || $0.wants(weight) } ?? false
   let gates = isRecorded ? Tensor(shape: [x.rows, unit.gateWidth]) : nil

@@ -9,19 +9,21 @@ public func linear(
   _ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation: Activation = .none,
   dropout: Float = 0, on pass: Pass
 ) -> Tensor {
-  let (rows, out) = (x.rows, weight.rows)
+  let (rows, out, precision) = (x.rows, weight.rows, pass.precision)
   precondition(x.columns == weight.columns, "linear: \(x.shape) does not fit \(weight.shape)")
   let u = Tensor(rows: rows, columns: out)
   gemm(
     x.matrix, weight.matrix, transposeB: true, into: u.matrix,
-    bias: bias.map { Input($0.pointer) })
+    bias: bias.map { Input($0.pointer) }, precision: precision)
   if pass.isInference { return activate(inPlace: u, activation) }
   let (y, pullBack) = activated(u, activation, dropout: dropout, on: pass)
   return pass.result(y, of: [x, weight] + (bias.map { [$0] } ?? [])) { tape in
     { g in
       pullBack(g)
-      tape.accumulate(x) { gemm(g.matrix, weight.matrix, into: $0, beta: $1) }
-      tape.accumulate(weight) { gemm(g.matrix, x.matrix, transposeA: true, into: $0, beta: $1) }
+      tape.accumulate(x) { gemm(g.matrix, weight.matrix, into: $0, beta: $1, precision: precision) }
+      tape.accumulate(weight) {
+        gemm(g.matrix, x.matrix, transposeA: true, into: $0, beta: $1, precision: precision)
+      }
       if let bias {
         tape.add(to: bias) {
           loops.addColumnSums(
@@ -62,7 +64,7 @@ public func nestedLinear(
   _ x: Tensor, shape: NestedShape, weights: [Tensor], biases: [Tensor], planes: Range<Int>? = nil,
   activation: Activation = .none, dropout: Float = 0, on pass: Pass
 ) -> Tensor {
-  let (units, rows) = (shape.sizes.last ?? 0, x.rows)
+  let (units, rows, precision) = (shape.sizes.last ?? 0, x.rows, pass.precision)
   let i = x.columns / (shape.inputPlanes * units)
   let o = weights[0].rows / (shape.outputPlanes * shape.sizes[0])
   let planes = planes ?? 0..<shape.outputPlanes
@@ -96,7 +98,8 @@ public func nestedLinear(
       gemm(
         x, weights[j].matrix.block(outputs, inputs), transposeB: true, into: y,
         beta: inputs.lowerBound == 0 ? 0 : 1,
-        bias: inputs.lowerBound == 0 ? Input(biases[j].pointer + outputs.lowerBound) : nil)
+        bias: inputs.lowerBound == 0 ? Input(biases[j].pointer + outputs.lowerBound) : nil,
+        precision: precision)
     }
   }
   if pass.isInference { return activate(inPlace: u, activation) }
@@ -111,7 +114,8 @@ public func nestedLinear(
             let isFirst =
               j == shape.sizes.count - 1 && outputs.lowerBound / outputs.count == planes.lowerBound
             gemm(
-              g, weights[j].matrix.block(outputs, inputs), into: dx, beta: isFirst ? beta : 1)
+              g, weights[j].matrix.block(outputs, inputs), into: dx, beta: isFirst ? beta : 1,
+              precision: precision)
           }
         }
       }
@@ -121,7 +125,8 @@ public func nestedLinear(
           if isPart && beta == 0 { dw.zero() }
           forEachProduct(j, x.matrix, g.matrix) { x, outputs, inputs, g in
             gemm(
-              g, x, transposeA: true, into: dw.block(outputs, inputs), beta: isPart ? 1 : beta)
+              g, x, transposeA: true, into: dw.block(outputs, inputs), beta: isPart ? 1 : beta,
+              precision: precision)
           }
         }
         tape.add(to: biases[j]) { db in
@@ -149,7 +154,7 @@ public func mixPositions(
   _ x: Tensor, weight: Tensor, bias: Tensor, activation: Activation = .none, dropout: Float = 0,
   on pass: Pass
 ) -> Tensor {
-  let (out, positions) = (weight.rows, weight.columns)
+  let (out, positions, precision) = (weight.rows, weight.columns, pass.precision)
   precondition(
     x.rows % positions == 0 && bias.count == out,
     "mixPositions: \(x.shape) does not fit \(weight.shape), \(bias.shape)")
@@ -159,7 +164,9 @@ public func mixPositions(
   for r in 0..<out {
     loops.fill(u.pointer + r * width, count: width, value: bias.pointer[r])
   }
-  gemm(weight.matrix, wide(x.matrix, positions), into: wide(u.matrix, out), beta: 1)
+  gemm(
+    weight.matrix, wide(x.matrix, positions), into: wide(u.matrix, out), beta: 1,
+    precision: precision)
   if pass.isInference { return activate(inPlace: u, activation) }
   let (y, pullBack) = activated(u, activation, dropout: dropout, on: pass)
   return pass.result(y, of: [x, weight, bias]) { tape in
@@ -167,10 +174,13 @@ public func mixPositions(
       pullBack(g)
       let du = wide(g.matrix, out)
       tape.accumulate(x) {
-        gemm(weight.matrix, du, transposeA: true, into: wide($0, positions), beta: $1)
+        gemm(
+          weight.matrix, du, transposeA: true, into: wide($0, positions), beta: $1,
+          precision: precision)
       }
       tape.accumulate(weight) {
-        gemm(du, wide(x.matrix, positions), transposeB: true, into: $0, beta: $1)
+        gemm(
+          du, wide(x.matrix, positions), transposeB: true, into: $0, beta: $1, precision: precision)
       }
       tape.add(to: bias) {
         for r in 0..<out { $0.pointer[r] += loops.total(du.pointer + r * width, count: width) }

@@ -22,7 +22,7 @@ public func softmaxCrossEntropy(
   func find(_ dHidden: Matrix? = nil, _ dTable: Matrix? = nil, _ dBias: Output? = nil) -> Double {
     SoftmaxCrossEntropy(
       sizes: widths?.sizes ?? [table.columns], weights: widths?.weights, scale: scale,
-      smoothing: smoothing)(
+      smoothing: smoothing, precision: pass.precision)(
         hidden: hidden.matrix, table: table.matrix, bias: biasNumbers, targets: targets,
         seen: seen, dHidden: dHidden, dTable: dTable, tableBeta: 0, dBias: dBias)
   }

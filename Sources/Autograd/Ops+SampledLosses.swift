@@ -43,13 +43,14 @@ public func sampledLoss(
 ) -> Tensor {
   precondition(targets.count == hidden.rows, "one target for each row")
   let (rows, dim, samples) = (hidden.rows, hidden.columns, negatives.items.count)
+  let precision = pass.precision
   // Column 0 holds the target's score, the others the negatives'; the loss leaves its derivatives.
   let scores = Tensor(shape: [rows, samples + 1])
   let sampled = gather(table, rows: negatives.items, on: .inference)
   let positive = gather(table, rows: targets, on: .inference)
   gemm(
     hidden.matrix, sampled.matrix, transposeB: true,
-    into: scores.matrix.block(column: 1, rows: rows, columns: samples))
+    into: scores.matrix.block(column: 1, rows: rows, columns: samples), precision: precision)
   let place = Dictionary(
     negatives.items.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
   let isCorrected = kind == .softmax
@@ -73,7 +74,7 @@ public func sampledLoss(
       loops.scale(scores.pointer, alpha: g.pointer[0], into: scores.pointer, count: scores.count)
       let toNegatives = scores.matrix.block(column: 1, rows: rows, columns: samples)
       tape.accumulate(hidden) { place, beta in
-        gemm(toNegatives, sampled.matrix, into: place, beta: beta)
+        gemm(toNegatives, sampled.matrix, into: place, beta: beta, precision: precision)
         for r in 0..<rows {
           loops.accumulate(
             positive.pointer + r * dim, alpha: scores.pointer[r * (samples + 1)],
@@ -91,7 +92,8 @@ public func sampledLoss(
       }
       guard tape.wants(table) else { return }
       let dSampled = Tensor(shape: [samples, dim])
-      gemm(toNegatives, hidden.matrix, transposeA: true, into: dSampled.matrix)
+      gemm(
+        toNegatives, hidden.matrix, transposeA: true, into: dSampled.matrix, precision: precision)
       tape.add(dSampled.matrix, toRows: negatives.items, of: table)
       // The positives' rows are done with; their memory takes their gradients.
       for r in 0..<rows {

@@ -1,4 +1,4 @@
-import Kernels
+public import Kernels
 public import VectorLoops
 
 /// Records the pullbacks of ops and runs them backwards.
@@ -92,6 +92,9 @@ public final class Pass {
   public let firstToken: Int
   /// The table of items that this step has computed, for models that read items from it.
   public let table: Tensor?
+  /// What large matrix products round their factors to: those of maps, convolutions, gated
+  /// recurrences and losses, backwards too.
+  public let precision: Precision
   private let dropoutKey: RandomKey?
   /// Where dropouts differ from column to column.
   private let widths: NestedWidths?
@@ -104,12 +107,14 @@ public final class Pass {
   ///   - dropoutKey: the seed and the step that dropout draws from; nil drops nothing.
   ///   - firstOp: the number of the first op; passes of one step must not share numbers.
   ///   - widths: those of a nested model, which may drop less in some columns than in others.
+  ///   - precision: what large matrix products round their factors to.
   public init(
     tape: Tape?, dropoutKey: RandomKey? = nil, firstToken: Int = 0, firstOp: UInt32 = 0,
-    table: Tensor? = nil, widths: NestedWidths? = nil
+    table: Tensor? = nil, widths: NestedWidths? = nil, precision: Precision = .float32
   ) {
     self.tape = tape
     self.table = table
+    self.precision = precision
     self.widths = widths.flatMap { $0.dropouts.allSatisfy { $0 == 1 } ? nil : $0 }
     self.dropoutKey = dropoutKey
     self.firstToken = firstToken

@@ -18,6 +18,7 @@ public func elastirec_library_describe(
     let json = """
       {"version": "\(version)", "isa": "\(InstructionSet.current.rawValue)", \
       "supported": [\(InstructionSet.supported.map { "\"\($0.rawValue)\"" }.joined(separator: ", "))], \
+      "bfloat16": \(Precision.hasBFloat16), \
       "threads": \(availableProcessors()), "blas": "\(BLAS.configuration)", \
       "blas_core": "\(BLAS.core)"}
       """

@@ -24,6 +24,8 @@ public struct SoftmaxCrossEntropy {
   /// Each row's loss and gradient are multiplied by this.
   public let scale: Float
   public let smoothing: Float
+  /// What states, items and gradients of logits are rounded to before they are multiplied.
+  public let precision: Precision
   /// The logits of a tile, those of all sizes together: as many as stay in a core's cache.
   private let tileCount: Int
   /// The most exponentials that are kept from one pass to the next.
@@ -34,12 +36,13 @@ public struct SoftmaxCrossEntropy {
 
   public init(
     sizes: [Int], weights: [Float]? = nil, scale: Float, smoothing: Float = 0,
-    tileCount: Int = 1 << 17, keptCount: Int = 1 << 23
+    precision: Precision = .float32, tileCount: Int = 1 << 17, keptCount: Int = 1 << 23
   ) {
     self.sizes = sizes
     self.weights = weights ?? sizes.map { _ in 1 }
     self.scale = scale
     self.smoothing = smoothing
+    self.precision = precision
     self.tileCount = tileCount
     self.keptCount = keptCount
   }
@@ -147,12 +150,13 @@ public struct SoftmaxCrossEntropy {
           let (a, c) = (logits(j, tile), columns[j])
           if let dHidden {
             gemm(
-              a, items.columns(c), into: dHidden.columns(c), beta: tile.lowerBound == 0 ? 0 : 1)
+              a, items.columns(c), into: dHidden.columns(c), beta: tile.lowerBound == 0 ? 0 : 1,
+              precision: loss.precision)
           }
           if let dTable {
             gemm(
               a, hidden.columns(c), transposeA: true, into: dTable.rows(tile).columns(c),
-              beta: tableBeta)
+              beta: tableBeta, precision: loss.precision)
           }
         }
         if let dBias {
@@ -175,7 +179,8 @@ public struct SoftmaxCrossEntropy {
         if j > 0 { z.copy(from: logits(j - 1, tile)) }
         gemm(
           hidden.columns(columns[j]), items.columns(columns[j]), transposeB: true, into: z,
-          beta: j == 0 ? 0 : 1, bias: j == 0 ? bias.map { $0 + tile.lowerBound } : nil)
+          beta: j == 0 ? 0 : 1, bias: j == 0 ? bias.map { $0 + tile.lowerBound } : nil,
+          precision: loss.precision)
         if j == 0 { shifted?.addMargin(to: z, tile: tile) }  // and the other levels by theirs
       }
     }

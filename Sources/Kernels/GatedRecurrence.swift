@@ -21,13 +21,16 @@ public struct PackedGRU {
   public let width: Int
   /// `offsets[s] ..< offsets[s + 1]` are the rows of history s.
   public let offsets: [Int]
+  /// What states and weights are rounded to before they are multiplied, and gradients.
+  public let precision: Precision
   /// The histories, the longest first.
   private let order: [Int]
   /// How many histories have a token at each step.
   private let active: [Int]
 
-  public init(_ form: Form, width: Int, offsets: [Int]) {
+  public init(_ form: Form, width: Int, offsets: [Int], precision: Precision = .float32) {
     self.form = form
+    self.precision = precision
     self.width = width
     self.offsets = offsets
     func length(_ s: Int) -> Int { offsets[s + 1] - offsets[s] }
@@ -107,7 +110,7 @@ public struct PackedGRU {
       let maps = form == .recbole ? 3 * width : 2 * width
       gemm(
         step.state, weight.rows(0..<maps), transposeB: true,
-        into: step.u.block(rows: step.u.rows, columns: maps))
+        into: step.u.block(rows: step.u.rows, columns: maps), precision: precision)
     }
     step.forEachRow { token, gates, u, state in
       loops.sigmoidOfSum(x.pointer + token * x.stride, u, into: gates, count: 2 * width)
@@ -125,7 +128,8 @@ public struct PackedGRU {
     if let weight, form == .tensorflow {
       gemm(
         step.u.block(rows: step.u.rows, columns: width), weight.rows(candidate..<(3 * width)),
-        transposeB: true, into: step.u.block(column: candidate, rows: step.u.rows, columns: width))
+        transposeB: true, into: step.u.block(column: candidate, rows: step.u.rows, columns: width),
+        precision: precision)
     }
     step.forEachRow { token, gates, u, state in
       loops.gatedUpdate(
@@ -158,7 +162,7 @@ public struct PackedGRU {
         gates: gates, savesGates: true)
       pullBackUpdate(step, before, dh: dh, into: dx)
       if form == .recbole {
-        gemm(step.u, weight, into: step.state, beta: 1)
+        gemm(step.u, weight, into: step.state, beta: 1, precision: precision)
       } else {
         pullBackReset(step, weight, before, into: dx)
       }
@@ -195,7 +199,8 @@ public struct PackedGRU {
     // The gradient of r h stands in the place of the reset gate's, which comes after it.
     gemm(
       step.u.block(column: candidate, rows: count, columns: width),
-      weight.rows(candidate..<(3 * width)), into: step.u.block(rows: count, columns: width))
+      weight.rows(candidate..<(3 * width)), into: step.u.block(rows: count, columns: width),
+      precision: precision)
     step.forEachRow { token, gates, du, dState in
       let (d, old) = (dx.pointer + token * dx.stride, before.pointer + token * width)
       loops.gatedProductBackward(reset: gates, u: old, dProduct: du, dReset: d, count: width)
@@ -205,7 +210,7 @@ public struct PackedGRU {
     }
     gemm(
       step.u.block(rows: count, columns: candidate), weight.rows(0..<candidate), into: step.state,
-      beta: 1)
+      beta: 1, precision: precision)
   }
 
   /// One product over all tokens for the gates, one for the candidate.
@@ -215,7 +220,7 @@ public struct PackedGRU {
     let (rows, candidate) = (dx.rows, 2 * width)
     gemm(
       dx.block(rows: rows, columns: candidate), before, transposeA: true,
-      into: dWeight.rows(0..<candidate), beta: beta)
+      into: dWeight.rows(0..<candidate), beta: beta, precision: precision)
     let (left, right) =
       form == .recbole
       ? (gates.block(column: 3 * width, rows: rows, columns: width), before)
@@ -224,7 +229,8 @@ public struct PackedGRU {
         gates.block(rows: rows, columns: width)
       )
     gemm(
-      left, right, transposeA: true, into: dWeight.rows(candidate..<(3 * width)), beta: beta)
+      left, right, transposeA: true, into: dWeight.rows(candidate..<(3 * width)), beta: beta,
+      precision: precision)
   }
 
   /// The state before each token: the row before, or what it was at first.

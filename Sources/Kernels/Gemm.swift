@@ -70,9 +70,11 @@ public struct Matrix {
 /// c = alpha * a @ b + beta * c + bias, on one thread, where each operand may be read transposed.
 ///
 /// - Shapes: after transposition `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]`; `bias` is `[n]`.
+/// - Parameter precision: what `a` and `b` are rounded to first.
 public func gemm(
   _ a: Matrix, _ b: Matrix, transposeA aT: Bool = false, transposeB bT: Bool = false,
-  into c: Matrix, alpha: Float = 1, beta: Float = 0, bias: Input? = nil
+  into c: Matrix, alpha: Float = 1, beta: Float = 0, bias: Input? = nil,
+  precision: Precision = .float32
 ) {
   let (m, k) = aT ? (a.columns, a.rows) : (a.rows, a.columns)
   let (bRows, n) = bT ? (b.columns, b.rows) : (b.rows, b.columns)
@@ -80,13 +82,25 @@ public func gemm(
     bRows == k && c.rows == m && c.columns == n,
     "gemm: [\(m), \(k)] @ [\(bRows), \(n)] does not give [\(c.rows), \(c.columns)]")
   if m == 0 || n == 0 { return }
+  if precision == .bfloat16 && !Precision.hasBFloat16 {
+    return gemm(
+      a.roundedToBFloat16(), b.roundedToBFloat16(), transposeA: aT, transposeB: bT, into: c,
+      alpha: alpha, beta: beta, bias: bias)
+  }
   if InstructionSet.current != .baseline || k == 0 {
     let product = MatrixProduct(
       rows: m, depth: k, columns: n, a: a.pointer, aRow: aT ? 1 : a.stride,
       aColumn: aT ? a.stride : 1, b: b.pointer, bRow: bT ? 1 : b.stride,
       bColumn: bT ? b.stride : 1, c: c.pointer, cRow: c.stride, alpha: alpha, beta: beta, bias: bias
     )
-    return withExtendedLifetime((a, b, c)) { carryOut(product) }
+    return withExtendedLifetime((a, b, c)) {
+      // An empty sum has nothing to round.
+      if precision == .bfloat16 && k > 0 {
+        carryOut(product) { $0.multiplyInBFloat16() }
+      } else {
+        carryOut(product) { loops.multiply($0, panel: processor_scratch()) }
+      }
+    }
   }
   // OpenBLAS has its own loops for processors that we have none for.
   BLAS.prepare
@@ -106,7 +120,7 @@ public func gemm(
 
 /// Carries out a product, on several threads where it is worth it. Its numbers do not depend on each
 /// other, and parts are such that they go through the same loops as the whole.
-private func carryOut(_ x: MatrixProduct) {
+private func carryOut(_ x: MatrixProduct, by multiply: (MatrixProduct) -> Void) {
   let (leastRows, block) = (48, 64)
   if x.rows >= 2 * leastRows && x.rows * x.depth * x.columns >= 1 << 19 {
     return WorkerPool.share(x.rows, least: leastRows) { rows in
@@ -114,7 +128,7 @@ private func carryOut(_ x: MatrixProduct) {
       part.rows = rows.count
       part.a += rows.lowerBound * x.aRow
       part.c += rows.lowerBound * x.cRow
-      loops.multiply(part, panel: processor_scratch())
+      multiply(part)
     }
   }
   // A few rows: to read b takes the time, which may be a large table. With more of them the
@@ -130,10 +144,10 @@ private func carryOut(_ x: MatrixProduct) {
       part.b += first * x.bColumn
       part.c += first
       part.bias = x.bias.map { $0 + first }
-      loops.multiply(part, panel: processor_scratch())
+      multiply(part)
     }
   }
-  loops.multiply(x, panel: processor_scratch())
+  multiply(x)
 }
 
 extension Matrix {

@@ -182,7 +182,8 @@ public final class Trainer {
 
   private func computeTable(_ workers: Int) -> ComputedTable? {
     let tape = Tape(store: stores[0])
-    let pass = Pass(tape: tape, dropoutKey: dropoutKey, firstOp: 1 << 16)
+    let pass = Pass(
+      tape: tape, dropoutKey: dropoutKey, firstOp: 1 << 16, precision: options.precision)
     var result: Tensor?
     // One task, whose products all workers share.
     WorkerPool.run(tasks: 1, workers: workers) { _ in result = model.computeTable(on: pass) }
@@ -267,7 +268,7 @@ public final class Trainer {
     let tape = Tape(store: store)
     let pass = Pass(
       tape: tape, dropoutKey: dropoutKey, firstToken: group.firstToken, table: table,
-      widths: widths)
+      widths: widths, precision: options.precision)
     let hidden = sampling.encode(examples, on: pass)
     let loss = loss(
       hidden, scorer, examples, firstToken: group.firstToken, negatives: negatives, scale: scale,

@@ -1,5 +1,6 @@
 import Glibc
 public import Interactions
+public import Kernels
 public import Layers
 
 /// How a model is trained.
@@ -79,6 +80,8 @@ public struct TrainingOptions: Sendable {
   public var seed: UInt64 = 0
   /// The number of epochs that earlier trainers of this model have had: epochs draw other numbers.
   public var firstEpoch = 0
+  /// What the large matrix products of a step round their factors to.
+  public var precision = Precision.float32
   /// Whether gradients of item tables are kept as rows, with lazy Adam; for losses of sampled items
   /// over very many items.
   public var sparseGradients = false
@@ -122,6 +125,7 @@ public struct TrainingOptions: Sendable {
     totalEpochs = try fields.integer("total_epochs", default: 1, in: 1...Int(Int32.max))
     seed = try fields.seed("seed")
     firstEpoch = try fields.integer("first_epoch", default: 0, in: 0...Int(Int32.max))
+    precision = try fields.choice("precision", default: precision)
     sparseGradients = try fields.flag("sparse_gradients", default: false)
     try require(
       loss == .softmax || labelSmoothing == 0,

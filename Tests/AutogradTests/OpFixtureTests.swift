@@ -244,34 +244,4 @@ import _TestSupport
   private func lossTolerance(_ c: OperationCase) -> Tolerance {
     c.name.contains("std-30") ? .lossGradientOfLargeScores : .lossGradient
   }
-
-  /// Runs an op on the inputs of a case, on a tape and without one, and compares everything that
-  /// comes out.
-  private func check(
-    _ c: OperationCase, _ tolerance: Tolerance,
-    _ op: (_ input: (String) throws -> Tensor, Pass) throws -> Tensor
-  ) throws {
-    let expected = try #require(c.outputs.first, "\(c.name) has no output")
-    let cotangent = try #require(c.cotangents?[expected.key], "\(c.name) has no cotangent")
-    let gradients = try #require(c.gradients, "\(c.name) has no gradients")
-    let leaves = c.inputs.filter { gradients[$0.key] != nil }
-      .mapValues { leaf($0.floats, shape: $0.shape) }
-    func input(_ key: String) throws -> Tensor {
-      try #require(leaves[key], "\(c.name) has no input \(key)")
-    }
-    let tape = Tape()
-    let y = try op(input, Pass(tape: tape))
-    expectClose(y, expected.value, tolerance, "\(c.name): \(expected.key)")
-    tape.backward(from: y, cotangent: cotangent.floats)
-    for (key, gradient) in gradients {
-      let found = tape.store[try input(key)]
-      expectClose(found, gradient, tolerance, "\(c.name): gradient of \(key)")
-    }
-    for (key, leaf) in leaves {
-      let before = try c.input(key).floats
-      expectSameBits(leaf.values, before, "\(c.name): \(key) after the op")
-    }
-    let alone = try op(input, .inference)
-    expectClose(alone, expected.value, tolerance, "\(c.name): \(expected.key) without a tape")
-  }
 }

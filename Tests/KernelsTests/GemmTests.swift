@@ -29,11 +29,12 @@ import _TestSupport
     }
   }
 
-  @Test(arguments: [
-    [96, 64, 192], [97, 300, 70], [200, 256, 64], [500, 40, 33], [1, 64, 17001],
-    [7, 300, 4001], [50, 1024, 600], [17, 700, 1000],
-  ])
-  func productsHaveEqualBitsOnAnyNumberOfThreads(shape: [Int]) {
+  @Test(
+    arguments: [
+      [96, 64, 192], [97, 300, 70], [200, 256, 64], [500, 40, 33], [1, 64, 17001],
+      [7, 300, 4001], [50, 1024, 600], [17, 700, 1000],
+    ], Precision.allCases)
+  func productsHaveEqualBitsOnAnyNumberOfThreads(shape: [Int], precision: Precision) {
     let (m, k, n) = (shape[0], shape[1], shape[2])
     let bias = randomFloats(n, seed: 4)
     for (aT, bT) in [(false, false), (false, true), (true, false)] {
@@ -41,7 +42,8 @@ import _TestSupport
         let x = ProductCase(rows: m, depth: k, columns: n, aT: aT, bT: bT, padding: 1)
         WorkerPool.run(tasks: 1, workers: workers) { _ in
           gemm(
-            x.a.matrix, x.b.matrix, transposeA: aT, transposeB: bT, into: x.c.matrix, bias: bias)
+            x.a.matrix, x.b.matrix, transposeA: aT, transposeB: bT, into: x.c.matrix, bias: bias,
+            precision: precision)
         }
         #expect(x.c.isIntact)
         return x.c.values

@@ -16,8 +16,11 @@ import _TestSupport
     var crop = Crop.last
     var norm = SASRec.Norm.pre
     var isSparse = false
+    var precision = Precision.float32
 
-    var testDescription: String { "\(loss), \(sampler), \(crop), \(norm), sparse \(isSparse)" }
+    var testDescription: String {
+      "\(loss), \(sampler), \(crop), \(norm), sparse \(isSparse), \(precision)"
+    }
   }
 
   @Test(
@@ -28,12 +31,15 @@ import _TestSupport
       Setting(loss: .sampledSoftmax, sampler: .popularity), Setting(loss: .bce),
       Setting(loss: .bce, sampler: .popularity, isSparse: true), Setting(loss: .gbce),
       Setting(loss: .gbce, sampler: .logUniform, norm: .post),
+      Setting(loss: .softmax, precision: .bfloat16),
+      Setting(loss: .sampledSoftmax, precision: .bfloat16),
     ])
   func everyLossLearnsWhatFollows(_ setting: Setting) throws {
     let model = smallModel(items: Self.items) { ($0.maxLength, $0.norm) = (8, setting.norm) }
     var options = TrainingOptions()
     (options.loss, options.sampler, options.crop) = (setting.loss, setting.sampler, setting.crop)
     (options.sparseGradients, options.negatives) = (setting.isSparse, 6)
+    options.precision = setting.precision
     (options.batchSize, options.adam.learningRate) = (32, 0.01)
     let histories = circle(items: Self.items, count: 200, lengths: 4...15)
     let trainer = try Trainer(model: model, histories: histories, options: options)

@@ -10,7 +10,7 @@ public enum Fixture {
     .deletingLastPathComponent().deletingLastPathComponent()
 
   private static let everyOperation = Result {
-    try ["ops", "ops_nested"].flatMap { try load($0, OperationCase.self) }
+    try ["ops", "ops_nested", "ops_rounded"].flatMap { try load($0, OperationCase.self) }
   }
   private static let everyModel = Result { try load("sasrec", ModelCase.self) }
 

@@ -152,7 +152,7 @@ def main() -> None:
     """Check all peers that have references."""
     bad = 0
     for path in sorted(FIXTURES.glob("*.json")):
-        if path.stem in ("ops", "ops_nested"):
+        if path.stem in ("ops", "ops_nested", "ops_rounded"):
             continue
         for name, finding, right in differences(path):
             print(f"{'ok ' if right else 'BAD'} {name}: {finding}")

@@ -151,6 +151,27 @@ def fitting_again_gives_equal_bits(model: Recommender, split: er.Split, folder: 
 
 
 @check
+def bfloat16_trains_nearly_the_same_on_any_number_of_threads(
+    model: Recommender, split: er.Split, folder: Path
+) -> None:
+    if "precision" not in model.get_params():
+        return
+    options = {**model.get_params(), "epochs": 2, "patience": None}
+
+    def fit(**more: object) -> Recommender:
+        return type(model)(**{**options, **more}).fit(split.train, progress=False)
+
+    whole, rounded, alone = fit(), fit(precision="bfloat16"), fit(precision="bfloat16", n_jobs=1)
+    for one, other in zip(whole.history_, rounded.history_, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=0.02)
+    differ = False
+    for name, values in rounded.parameters().items():
+        np.testing.assert_array_equal(alone.parameters()[name], values)
+        differ |= not np.array_equal(whole.parameters()[name], values)
+    assert differ
+
+
+@check
 def fitting_leaves_the_log_as_it_was(model: Recommender, split: er.Split, folder: Path) -> None:
     features = er.ItemFeatures({"item": [3, 4], "kind": [1, 2]}, categorical=["kind"])
     rows = {"user": [1, 1, 2, 2], "item": [3, 4, 4, 3]}

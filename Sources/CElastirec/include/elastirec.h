@@ -53,8 +53,8 @@ typedef struct elastirec_rows {
 
 int32_t elastirec_abi_version(void);
 
-/* Writes a JSON object (version, isa, supported, threads, blas, blas_core) as a zero-terminated
- * string. *needed [out] is the length with the zero; nothing is written where capacity is smaller. */
+/* Writes a JSON object (version, isa, supported, bfloat16, threads, blas, blas_core) as a zero-terminated
+ * string; bfloat16 is whether the processor multiplies such numbers. *needed [out] is the length with the zero; nothing is written where capacity is smaller. */
 elastirec_status elastirec_library_describe(char *text, size_t capacity, size_t *needed,
                                             elastirec_error *error);
 

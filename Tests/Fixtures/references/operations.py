@@ -11,6 +11,17 @@ from .common import ACTIVATIONS, chunk_layer_norm, cross_entropy, layer_norm, li
 from .convolutional import causal_convolution
 from .nested import nested_linear, nested_softmax_cross_entropy
 from .recurrent import gru, linear_recurrence
+from .rounded import (
+    causal_convolution_bfloat16,
+    gru_bfloat16,
+    linear_activation_bfloat16,
+    linear_bfloat16,
+    mix_positions_bfloat16,
+    nested_linear_bfloat16,
+    nested_softmax_cross_entropy_bfloat16,
+    sampled_softmax_bfloat16,
+    softmax_cross_entropy_bfloat16,
+)
 
 
 def linear_activation(x, weight, bias, activation):
@@ -201,6 +212,15 @@ OPERATIONS = {
     "adam": adam,
     "clip_global_norm": clip_global_norm,
     "metrics": metrics,
+    "linear_bfloat16": linear_bfloat16,
+    "linear_activation_bfloat16": linear_activation_bfloat16,
+    "nested_linear_bfloat16": nested_linear_bfloat16,
+    "mix_positions_bfloat16": mix_positions_bfloat16,
+    "causal_convolution_bfloat16": causal_convolution_bfloat16,
+    "softmax_cross_entropy_bfloat16": softmax_cross_entropy_bfloat16,
+    "nested_softmax_cross_entropy_bfloat16": nested_softmax_cross_entropy_bfloat16,
+    "sampled_softmax_bfloat16": sampled_softmax_bfloat16,
+    "gru_bfloat16": gru_bfloat16,
 }
 
 

@@ -17,6 +17,7 @@ def main() -> None:
     facts = {
         "elastirec": elastirec.__version__,
         "instruction set": native["isa"],
+        "bfloat16": "by the processor" if native["bfloat16"] else "rounded before float32",
         "threads": threads(None),
         "BLAS": f"{native['blas']}, {native['blas_core']}",
         "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",
