@@ -11,9 +11,8 @@ from importlib.util import find_spec
 import common
 import runner
 import zoo
-from results import OURS, Results, figure
+from results import OURS, PRECISIONS, THEIRS, Results, figure, form
 
-THEIRS = "pytorch"
 GROWTH = "growth"  # of attention and streams with the length, in place of a model's name
 TITLES = {"beauty": "Beauty", "ml-1m": "ML-1M"}
 ATTENTION = ("softmax", "linear", "linear_causal", "linear_decayed")
@@ -21,7 +20,9 @@ LENGTHS = (50, 100, 200, 400, 800, 1600, 3200)
 STREAMS = ("lrurec", "gru4rec", "sasrec")
 
 
-def measurements(names: Sequence[str], rounds: int) -> Iterator[list[runner.Row]]:
+def measurements(
+    names: Sequence[str], rounds: int, precisions: Sequence[str]
+) -> Iterator[list[runner.Row]]:
     """Yield what each process measured, the sides in turn."""
     threads = runner.threads()
     others = find_spec("torch") is not None
@@ -30,12 +31,13 @@ def measurements(names: Sequence[str], rounds: int) -> Iterator[list[runner.Row]
     for _ in range(rounds):
         yield runner.run("sgemm.py", ["--shared"] if runner.care.shared else [])
         for name, data in pairs(names):
-            chosen = ["--model", name, "--data", data]
-            yield runner.run("side_models.py", ["train", *chosen, "--threads", threads])
-            for count in sorted({1, threads}) if others else ():
-                arguments = [*chosen, "--threads", count]
-                environment = runner.torch_environment(count, tuned=False)
-                yield runner.run("peer_models.py", arguments, environment)
+            for precision in precisions:
+                chosen = ["--model", name, "--data", data, "--precision", precision]
+                yield runner.run("side_models.py", ["train", *chosen, "--threads", threads])
+                for count in sorted({1, threads}) if others else ():
+                    arguments = [*chosen, "--threads", count]
+                    environment = runner.torch_environment(count, tuned=False)
+                    yield runner.run("peer_models.py", arguments, environment)
 
 
 def growth(rounds: int) -> Iterator[list[runner.Row]]:
@@ -90,6 +92,30 @@ def losses(results: Results, task: str) -> str:
     return " / ".join(f"{rows[-1]['detail']['loss']:.3f}" if rows else "-" for rows in found)
 
 
+def rounded_table(results: Results, names: Sequence[str]) -> str:
+    """Return a line for each model: seconds in bfloat16, and against the better PyTorch."""
+    forms = [form(side, precision) for side in (OURS, THEIRS) for precision in PRECISIONS]
+    lines = [
+        "The same with factors of bfloat16, on PyTorch's side by autocast; the ratio is to the"
+        " better of its two.",
+        "",
+        f"| model | data | {' | '.join(forms)} | ratio | losses |",
+        "|---|---|" + "--:|" * (len(forms) + 2),
+    ]
+    for name, data in pairs(names):
+        task = f"train {name} {data}"
+        cells = [results.cell(task, one) for one in forms]
+        mine = results.value(task, forms[1])
+        others = [value for one in forms[2:] if (value := results.value(task, one)) is not None]
+        cells.append(f"{min(others) / mine:.1f} x" if mine and others else "-")
+        found = (results.of(task, one) for one in forms)
+        told = (f"{rows[-1]['detail']['loss']:.3f}" if rows else "-" for rows in found)
+        cells.append(" / ".join(told))
+        place = f"{TITLES[data]}, {common.MAX_LENGTH[data]}"
+        lines.append(f"| {zoo.ZOO[name].title} | {place} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def attention_table(results: Results) -> str:
     """Return times by kind of attention and length, and from where linear attention wins."""
     parts = []
@@ -135,18 +161,22 @@ def stream_title(name: str) -> str:
     return "SASRec, causal linear attention" if name == "sasrec" else zoo.ZOO[name].title
 
 
-def run(names: Sequence[str], rounds: int) -> tuple[list[runner.Row], list[str]]:
+def run(
+    names: Sequence[str], rounds: int, bfloat16: bool = False
+) -> tuple[list[runner.Row], list[str]]:
     """Measure, and return all rows and the parts of the text."""
     rows: list[runner.Row] = []
     chosen = [name for name in names if name != GROWTH]
     if chosen:
-        for found in measurements(chosen, rounds):
+        for found in measurements(chosen, rounds, PRECISIONS if bfloat16 else PRECISIONS[:1]):
             rows += noted(found)
     if GROWTH in names:
         for found in growth(rounds):
             rows += noted(found)
     results = Results(rows)
     parts = [table(results, chosen)] if chosen else []
+    if chosen and bfloat16:
+        parts.append(rounded_table(results, chosen))
     if GROWTH in names:
         parts += [attention_table(results), stream_table(results)]
     return rows, parts

@@ -14,8 +14,8 @@ import torch
 import zoo
 from numpy.typing import NDArray
 from peers.features import Categories
+from results import PRECISIONS, THEIRS, form
 
-FORM = "pytorch"
 MASK_RATIO, LAST_RATIO = 0.2, 0.5
 
 
@@ -107,9 +107,15 @@ def hidden(
 
 
 def train(
-    name: str, data: common.Histories, source: str, max_length: int, epochs: int
+    name: str,
+    data: common.Histories,
+    source: str,
+    max_length: int,
+    epochs: int,
+    precision: str = PRECISIONS[0],
 ) -> Iterator[tuple[float, float]]:
     """Train a new model, yielding seconds and loss of each epoch; making batches is included."""
+    rounded = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     model = build(name, data, source, max_length)
@@ -122,7 +128,8 @@ def train(
         for start in range(0, len(drawn), zoo.ZOO[name].batch):
             batch = batch_of(data, drawn[start : start + zoo.ZOO[name].batch], model, rng)
             optimizer.zero_grad(set_to_none=True)
-            loss = model(batch)
+            with rounded:
+                loss = model(batch)
             loss.backward()
             optimizer.step()
             total += loss.item() * len(batch.targets)
@@ -134,13 +141,14 @@ def measure(args: argparse.Namespace) -> None:
     """Print the seconds of each epoch."""
     data = common.load(args.data)
     max_length = common.MAX_LENGTH[args.data]
-    run = train(args.model, data, args.data, max_length, args.epochs)
+    run = train(args.model, data, args.data, max_length, args.epochs, args.precision)
     for epoch in range(args.epochs):
         with common.measured() as meter:
             seconds, loss = next(run)
         detail: dict[str, Any] = {"epoch": epoch + 1, "loss": loss, "threads": args.threads}
         task = f"train {args.model} {args.data}"
-        common.Measurement(task, FORM, seconds, "s", {**detail, **meter.detail}).print()
+        told = form(THEIRS, args.precision)
+        common.Measurement(task, told, seconds, "s", {**detail, **meter.detail}).print()
 
 
 def main() -> None:
@@ -150,6 +158,7 @@ def main() -> None:
     parser.add_argument("--data", choices=tuple(common.MAX_LENGTH), default="beauty")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     measure(args)

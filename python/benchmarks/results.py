@@ -8,7 +8,13 @@ from typing import Any
 
 import runner
 
-OURS = "elastirec"
+OURS, THEIRS = "elastirec", "pytorch"
+PRECISIONS = ("float32", "bfloat16")
+
+
+def form(side: str, precision: str) -> str:
+    """Return what measurements of a side are called whose products have a precision."""
+    return side if precision == PRECISIONS[0] else f"{side}, {precision}"
 
 
 @dataclass(frozen=True)

@@ -263,6 +263,9 @@ def arguments() -> argparse.Namespace:
         " attention and streams",
     )
     parser.add_argument(
+        "--bfloat16", action="store_true", help="train those of --models in bfloat16 as well"
+    )
+    parser.add_argument(
         "--nested", action="store_true", help="time models of many sizes in one instead"
     )
     parser.add_argument("--shared", action="store_true", help="one thread, processor time")
@@ -314,7 +317,7 @@ def with_others(args: argparse.Namespace) -> Found:
 
 def of_models(args: argparse.Namespace) -> Found:
     """Measure the other models."""
-    rows, text = models.run(args.models or [*zoo.ZOO, models.GROWTH], args.rounds)
+    rows, text = models.run(args.models or [*zoo.ZOO, models.GROWTH], args.rounds, args.bfloat16)
     return rows, text, {}
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import common
 import numpy as np
 import zoo
+from results import OURS, PRECISIONS, form
 
 import elastirec as er
 
-FORM = "elastirec"
 EVENTS = 200  # of a stream that are timed
 TOKENS = 25_600  # of a step where attention is timed
 
@@ -46,13 +46,15 @@ def measure_training(args: argparse.Namespace) -> None:
         epochs=1,
         patience=None,
         n_jobs=args.threads,
+        precision=args.precision,
     )
     with common.measured() as meter:
         model.fit(train, progress=False)
     row = model.history_[0]
     detail = {"loss": row["loss"], "tokens": row["tokens"], "threads": args.threads}
     task = f"train {args.model} {args.data}"
-    common.Measurement(task, FORM, row["seconds"], "s", {**detail, **meter.detail}).print()
+    told = form(OURS, args.precision)
+    common.Measurement(task, told, row["seconds"], "s", {**detail, **meter.detail}).print()
 
 
 def made_up(users: int, length: int, items: int = 1000) -> er.Interactions:
@@ -143,6 +145,7 @@ def main() -> None:
     parser.add_argument("--attention", default="softmax")
     parser.add_argument("--length", type=int, default=50)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
     args = parser.parse_args()
     warnings.simplefilter("ignore", er.ElastirecWarning)
     run = {"train": measure_training, "attention": measure_attention, "stream": measure_stream}
