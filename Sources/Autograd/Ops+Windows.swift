@@ -23,6 +23,7 @@ public func slidingMaximum(
         loops.fill(source, count: columns, value: -1)
       } else {
         loops.fill(largest, count: columns, value: -.infinity)
+        loops.fill(source, count: columns, value: Float(first))  // where no number is larger
       }
       for r in max(first, offsets[s])...row {
         loops.takeLarger(

@@ -87,8 +87,9 @@ public struct Ranker {
       var selection = TopK(k: k)
       for (r, row) in rows.enumerated() {
         let line = group.pointer + r * itemCount
+        makeRankable(line)
         let wanted = targets[row]
-        let own = wanted.map { rankable(line[Int($0)]) }
+        let own = wanted.map { line[Int($0)] }
         leaveOut(excluded.map { $0[row] }, nil, of: line)
         for (i, (item, score)) in zip(wanted, own).enumerated() {
           let above =
@@ -130,8 +131,9 @@ public struct Ranker {
   }
 
   /// NaN compares with nothing; the lowest number stands for it.
-  private func rankable(_ score: Float) -> Float {
-    score.isNaN ? -Float.greatestFiniteMagnitude : score
+  private func makeRankable(_ line: UnsafeMutablePointer<Float>) {
+    if loops.allFinite(line, count: itemCount) { return }
+    for i in 0..<itemCount where line[i].isNaN { line[i] = -Float.greatestFiniteMagnitude }
   }
 
   private func leaveOut(

@@ -30,6 +30,16 @@ import _TestSupport
       })
   }
 
+  @Test func windowsWithoutANumberHandTheirGradientToOneOfTheirRows() {
+    let x = leaf(Array(repeating: .nan, count: 6), shape: [6, 1])
+    let before = leaf([0], shape: [1])
+    let tape = Tape()
+    let y = slidingMaximum(x, before: before, width: 2, offsets: [0, 6], on: Pass(tape: tape))
+    tape.backward(from: y)
+    #expect(tape.store[x]?.values == [1, 1, 1, 1, 1, 0])
+    #expect(tape.store[before]?.values == [1])
+  }
+
   @Test(arguments: [1, 2, 4])
   func weightedRowsSumTheNewest(width: Int) {
     let taps = ConvolutionTaps(kernel: width, dilation: 1, offsets: offsets)

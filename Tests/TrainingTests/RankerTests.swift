@@ -172,4 +172,16 @@ private struct TableModel: Recommender {
     #expect(ranks == [4, 3])
     #expect(top.prefix(3) == [2, 3, 0])
   }
+
+  @Test func noScoresAtAllAreNoPerfectRanking() {
+    let ranker = Ranker(
+      model: TableModel(table: Array(repeating: [Float](repeating: .nan, count: 4), count: 4)))
+    for candidates in [nil, Histories([[0, 1, 3]])] {
+      var ranks: [Int32] = [0, 0]
+      ranker.rank(
+        Histories([[1]]), targets: Histories([[3, 0]]), excluded: Histories([[1]]),
+        candidates: candidates, k: 0, workers: 1, ranks: &ranks, top: nil)
+      #expect(ranks == [candidates == nil ? 3 : 2, 1])
+    }
+  }
 }
