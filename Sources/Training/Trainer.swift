@@ -51,10 +51,8 @@ public final class Trainer {
   static let maximalLists = 8
 
   /// - Throws: `InvalidArgument` where no history has two items, or the model cannot train as the
-  ///   options say.
-  public init(model: any SequentialModel, histories: Histories, options: TrainingOptions)
-    throws(InvalidArgument)
-  {
+  ///   options say; `OutOfMemory` where a step needs more than there is.
+  public init(model: any SequentialModel, histories: Histories, options: TrainingOptions) throws {
     self.model = model
     self.options = options
     let histories = histories.copy()
@@ -62,6 +60,7 @@ public final class Trainer {
     try require(
       (0..<histories.count).contains { histories.range($0).count > 1 },
       "training needs a history of at least two items")
+    try Self.requireMemory(model, histories, options)
     widths = try Self.widths(of: model, options)
     parameters = model.parameters()
     optimizer = Adam(parameters, options.adam)
@@ -77,6 +76,21 @@ public final class Trainer {
       let kept = Set(tables.map { ObjectIdentifier($0) })
       for store in stores { store.keepsRows = kept }
     }
+  }
+
+  /// Throws where the largest array of a group, which options decide on, does not fit: a group whose
+  /// allocation fails stops the program.
+  private static func requireMemory(
+    _ model: any SequentialModel, _ histories: Histories, _ options: TrainingOptions
+  ) throws {
+    let dim = model.itemVectors?.columns ?? 1
+    // A sample is never divided.
+    let tokens = max(min(model.groupTokens, histories.items.count), model.paddedLength(1))
+    // Gradients of the rows of negatives, and activations of a few layers.
+    let each = [.bce, .gbce].contains(options.loss) ? 1 + options.negatives : 4
+    let (bytes, isTooMuch) = (MemoryLayout<Float>.stride * tokens * dim)
+      .multipliedReportingOverflow(by: each)
+    try Buffer.require(bytes: isTooMuch ? .max : bytes)
   }
 
   /// The widths that a nested model is trained at.

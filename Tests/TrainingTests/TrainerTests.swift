@@ -1,4 +1,5 @@
 import Interactions
+import Kernels
 import Layers
 import Models
 import Testing
@@ -80,6 +81,18 @@ import _TestSupport
       }
       #expect(progress.tokens == transitions, "\(crop)")
     }
+  }
+
+  @Test func negativesThatFillTheMemoryAreRefused() throws {
+    let model = smallModel(items: 20) { $0.dim = 2048 }
+    var options = TrainingOptions()
+    (options.loss, options.negatives) = (.gbce, 1_000_000)
+    let long = circle(items: 20, count: 100, lengths: 10...15)
+    #expect(throws: OutOfMemory.self) {
+      try Trainer(model: model, histories: long, options: options)
+    }
+    options.negatives = 100
+    _ = try Trainer(model: model, histories: long, options: options)
   }
 
   @Test(arguments: [[], [[]], [[3], [], [5]]])
