@@ -38,6 +38,13 @@ def test_clone_of_scikit_learn_gives_an_unfitted_copy(sasrec):
         again.parameters()
 
 
+def test_scikit_learn_sees_whether_a_model_is_fitted(sasrec):
+    validation = pytest.importorskip("sklearn.utils.validation")
+    validation.check_is_fitted(sasrec)
+    with pytest.raises(pytest.importorskip("sklearn.exceptions").NotFittedError):
+        validation.check_is_fitted(er.SASRec())
+
+
 def test_what_fit_learns_ends_with_an_underscore(sasrec):
     learned = {name for name in vars(sasrec) if not name.startswith("_")} - vars(er.SASRec()).keys()
     promised = {"items_", "users_", "seed_", "history_", "best_epoch_", "stopped_"}
@@ -130,7 +137,7 @@ BAD = {
     "sampler_power": [-1, 11],
     "bpr_regularization": [-0.5],
     "crop": ["first"],
-    "epochs": [0, 2.5],
+    "epochs": [0, 2.5, 10**20],
     "patience": [0, "never"],
     "batch_size": [0],
     "optimizer": ["sgd"],
@@ -146,9 +153,10 @@ BAD = {
     "warmup_steps": [-1],
     "label_smoothing": [1.0],
     "seen_margin": [-101, float("inf"), float("nan"), None],
+    "precision": ["float16"],
     "sparse_gradients": [1, None],
     "random_state": [-1, 1.5, "x", 2**64],
-    "n_jobs": [0, "all"],
+    "n_jobs": [0, "all", 2**70],
     "warm_start": ["no"],
 }
 
@@ -222,6 +230,11 @@ class TestSetParameters:
         fresh.set_parameters({"item_embedding": weights["item_embedding"].astype(np.float64)})
         found = fresh.parameters()
         assert all(np.array_equal(found[name], weights[name]) for name in weights)
+
+    @pytest.mark.parametrize("given", [[1], None, {1: 2}], ids=str)
+    def test_they_are_named(self, fresh, given):
+        with pytest.raises(er.DataError, match=r"parameters must be a mapping|no parameter 1"):
+            fresh.set_parameters(given)
 
     def test_parameters_are_copies(self, fresh):
         before = fresh.scores([[1]])

@@ -18,6 +18,7 @@ from elastirec import _files
 from elastirec._features import Categories
 
 ITEMS = {"item": ["tea", "milk"], "kind": ["leaf", None]}
+MASKED = np.ma.array([[1.0], [2.0]], mask=[[False], [True]])
 LOG = {"user": [1, 1, 1], "item": ["tea", "milk", "rice"]}
 
 
@@ -90,6 +91,8 @@ def test_files_are_read(tmp_path):
         ({"vectors": {"text": [[1, np.nan], [1, 1]]}}, "'text', row 0 .* NaN"),
         ({"vectors": {"text": [[1, 1], [1e300, 1]]}}, "'text', row 1 .* infinity"),
         ({"vectors": {"text": [["a"], ["b"]]}}, "'text' must be an array of numbers"),
+        ({"vectors": {"text": MASKED}}, "'text', row 1 .* NaN"),
+        ({"vectors": {"text": MASKED.astype(int)}}, "'text', row 1 .* NaN"),
         ({"vectors": {"text": [[None], [1]]}}, "'text', row 0 .* NaN"),
         ({"vectors": {"kind": [[1], [1]]}, "categorical": ["kind"]}, "two features .* 'kind'"),
         ({"categorical": ["kind", "kind"]}, "two features .* 'kind'"),
@@ -120,6 +123,23 @@ def test_a_value_that_is_no_category_is_named(cells, problem):
 def test_an_item_stands_in_one_row():
     with pytest.raises(er.DataError, match="'tea' in 2 rows, such as 0, 2"):
         er.ItemFeatures({"item": ["tea", "milk", "tea"]})
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"vectors": np.eye(2)}, "vectors must be a mapping such as .*, got ndarray"),
+        ({"vectors": [np.eye(2)]}, "vectors must be a mapping such as .*, got list"),
+        ({"vectors": {1: np.eye(2)}}, "vectors must be a mapping"),
+        ({"categorical": None}, "categorical must be a list of names of columns, got None"),
+        ({"categorical": [1]}, r"categorical must be a list of names of columns, got \[1\]"),
+        ({"categorical": 1}, "categorical must be a list of names of columns, got 1"),
+    ],
+    ids=str,
+)
+def test_features_have_names(change, problem):
+    with pytest.raises(er.ConfigError, match=problem):
+        er.ItemFeatures(ITEMS, **change)
 
 
 @pytest.mark.parametrize("separator", ["", 3])

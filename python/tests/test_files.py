@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -100,8 +101,11 @@ def test_saving_replaces_a_file_whole_or_not_at_all(small, tmp_path, monkeypatch
 def test_a_missing_file_and_folder_are_the_usual_errors(small, tmp_path):
     with pytest.raises(FileNotFoundError):
         er.load(tmp_path / "none")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"none/model'$"):
         small.save(tmp_path / "none" / "model")
+    with pytest.raises(IsADirectoryError, match=rf": '{re.escape(str(tmp_path))}'$"):
+        small.save(tmp_path)
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}.*"))
     with pytest.raises(IsADirectoryError):
         er.load(tmp_path)
 

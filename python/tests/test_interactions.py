@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import datetime as dt
 import gzip
+import itertools
 import lzma
 import pickle
 import warnings
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import elastirec as er
+from elastirec import _tables
 
 TABLE = {"user": [2, 1, 2, 1], "item": ["tea", "milk", "rice", "tea"], "time": [5, 7, 3, 6]}
 CSV = "user,item,time\n2,tea,5\n1,milk,7\n2,rice,3\n1,tea,6\n"
@@ -72,6 +75,14 @@ def test_other_column_names():
     assert list(log.to_frame()) == ["who", "what"]
 
 
+@pytest.mark.parametrize("make", [dict, pd.DataFrame])
+def test_names_of_columns_may_be_numbers(make):
+    frame = make({0: [4, 3, 2, 1], 1: [7, 7, 8, 8], 2: [10, 20, 30, 40]})
+    log = er.Interactions(frame, user=1, item=2, time=0)
+    assert log.history(7).tolist() == [20, 10]
+    assert list(log.to_frame()) == [1, 2, 0]
+
+
 def test_without_times_the_rows_are_in_order():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -111,6 +122,47 @@ def test_times_in_two_zones_are_compared_as_moments():
     zone = dt.timezone(dt.timedelta(hours=5))
     early, late = dt.datetime(2024, 1, 1, 6, tzinfo=zone), dt.datetime(2024, 1, 1, 2, tzinfo=dt.UTC)
     assert log_of({"user": [1, 1], "item": [8, 9], "time": [late, early]}).history(1)[0] == 9
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_times_with_a_zone_are_kept_in_utc(make):
+    zone = dt.timezone(dt.timedelta(hours=5))
+    times = [dt.datetime(2024, 1, 1, 6, tzinfo=zone), dt.datetime(2024, 1, 1, 7, tzinfo=zone)]
+    frame = log_of(make({"user": [1, 1], "item": [8, 9], "time": times})).to_frame()
+    found = frame["time"].to_pylist() if make is pa.table else frame["time"].to_list()
+    assert found == [dt.datetime(2024, 1, 1, 1), dt.datetime(2024, 1, 1, 2)]
+
+
+@pytest.mark.filterwarnings("ignore::elastirec.TimeTieWarning")
+@pytest.mark.parametrize("make", [dict, pd.DataFrame])
+def test_times_of_seconds_may_be_far_off(make):
+    far = np.array([2**42, 2**60], "datetime64[s]")
+    log = log_of(make({"user": [1, 1], "item": [8, 9], "time": far[[0, 0]]}))
+    assert log.to_frame()["time"][0] == far[0]
+    with pytest.raises(er.DataError, match=r"row 1 .* a time beyond datetime64\[us\] \(1 of 2"):
+        log_of({"user": [1, 1], "item": [8, 9], "time": far})
+    with pytest.raises(er.DataError, match="'time', row 1"):
+        log_of({"user": [1, 1], "item": [8, 9], "time": [np.datetime64(0, "s"), far[1]]})
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        *itertools.product(["user", "item", "time"], [int, float, str]),
+        *itertools.product(["time"], ["datetime64[s]", "datetime64[ns]"]),
+    ],
+)
+def test_what_a_mask_hides_is_missing(column, kind):
+    table = {"user": [1, 1], "item": [1, 2], "time": [1, 2]}
+    table[column] = np.ma.array(np.array([1, 2]).astype(kind), mask=[False, True])
+    with pytest.raises(er.DataError, match=f"column '{column}', row 1 .* missing"):
+        log_of(table)
+
+
+def test_a_mask_that_hides_nothing_is_none():
+    times = np.ma.array(["2024-01-02", "2024-01-01"], dtype="datetime64[ns]")
+    log = log_of({"user": [1, 1], "item": np.ma.array([8, 9]), "time": times})
+    assert log.history(1).tolist() == [9, 8]
 
 
 def test_floats_without_fraction_are_integers_as_csv_readers_make_them():
@@ -188,6 +240,8 @@ def test_a_bad_time_is_named(times):
 def test_a_missing_column_is_answered_with_the_nearest():
     with pytest.raises(er.DataError, match=r"no column 'user'.*mean 'users'\?.*'users', 'item'"):
         er.Interactions({"users": [1], "item": [1]})
+    with pytest.raises(er.DataError, match="There are no columns at all"):
+        er.Interactions({})
 
 
 def test_a_repeated_column_is_refused():
@@ -212,6 +266,12 @@ def test_an_array_with_two_dimensions_is_refused():
         er.Interactions({"user": np.ones((2, 2), int), "item": [1, 2]})
 
 
+@pytest.mark.parametrize("value", [1, "ab", None])
+def test_a_column_is_a_list_or_an_array(value):
+    with pytest.raises(er.DataError, match="column 'user' must be a list or an array, got"):
+        er.Interactions({"user": value, "item": [1, 2]})
+
+
 @pytest.mark.parametrize("frame", [None, 5, [[1, 2]], np.ones((3, 2))])
 def test_what_is_no_frame_is_refused(frame):
     with pytest.raises(er.DataError, match="frame"):
@@ -222,7 +282,16 @@ def test_what_is_no_frame_is_refused(frame):
     ("name", "text", "problem"),
     [
         ("log.csv", "user,item\n1,2\n3\n", "line 3 is too short"),
-        ("log.csv", "", "no column"),
+        ("log.csv", "", "the file is empty; its first line should name the columns"),
+        ("log.csv", "\n\n", "the file is empty"),
+        ("log.csv", 'user,item\n1,"a\n1,b\n', r"line 2 cannot be read.* quotes .* must be closed"),
+        ("log.csv", 'user,item\n\n"1\n",a\n2,"b"c\n', r"line 5 cannot be read.* doubled"),
+        ("log.tsv", 'user\titem\n1\ta\n2\t"b\n2\tc\n', "line 3 cannot be read"),
+        ("log.csv", '"user,item\n1,2\n', "line 1 cannot be read"),
+        ("log.csv.gz", "user,item\n1,2\n", "cannot be read as text: Not a gzipped file"),
+        ("log.csv.xz", "user,item\n1,2\n", "cannot be read as text"),
+        ("log.csv.bz2", "user,item\n1,2\n", "cannot be read as text"),
+        ("log.csv", "user,item\n1,NA\n", "'item', row 0 .* text files make of empty cells, NA"),
         ("log.csv", "user,item\n", "no rows"),
         ("log.csv", "user,user,item\n1,2,3\n", "2 columns named 'user'"),
         ("log.csv", "user,item\n1,\n", "'item', row 0"),
@@ -237,6 +306,32 @@ def test_a_file_with_a_flaw_is_refused(tmp_path, name, text, problem):
         er.Interactions(path)
 
 
+@pytest.mark.parametrize("library", ["pyarrow", "polars"])
+def test_a_damaged_parquet_file_is_refused(tmp_path, monkeypatch, library):
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"user": range(1000), "item": range(1000)}), path)
+    data = bytearray(path.read_bytes())
+    data[100:2000] = bytes(1900)
+    path.write_bytes(data)
+    monkeypatch.setattr(_tables, "find_spec", lambda name: name == library)
+    with pytest.raises(er.DataError, match="no Parquet file or damaged"):
+        er.Interactions(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "compress"),
+    [
+        ("log.csv", bytes),
+        ("log.csv.gz", gzip.compress),
+        ("log.csv.xz", lzma.compress),
+        ("log.csv.bz2", bz2.compress),
+    ],
+)
+def test_a_mark_of_byte_order_is_no_part_of_a_name(tmp_path, name, compress):
+    (tmp_path / name).write_bytes(compress(b"\xef\xbb\xbf" + CSV.encode()))
+    assert log_of(tmp_path / name).n_users == 2
+
+
 def test_ids_in_a_file_with_leading_zeros_stay_strings(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("user,item\n007,1\n7,2\n")
@@ -244,8 +339,9 @@ def test_ids_in_a_file_with_leading_zeros_stay_strings(tmp_path):
 
 
 def test_a_missing_file_is_the_usual_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        er.Interactions(tmp_path / "none.csv")
+    for name in ("none.csv", "none.csv.gz", "none.parquet"):
+        with pytest.raises(FileNotFoundError):
+            er.Interactions(tmp_path / name)
 
 
 def test_an_unknown_user_is_named_with_what_was_meant():

@@ -16,6 +16,17 @@ import elastirec as er
 MAKERS = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table, "dict": dict}
 
 
+def chunked(values: list[object]) -> pa.ChunkedArray:
+    return pa.chunked_array([values[:1], values[1:]])
+
+
+def scalars(values: list[object]) -> list[pa.Scalar]:
+    return list(pa.array(values))
+
+
+COLUMNS = [np.array, pd.Series, pl.Series, pa.array, chunked, scalars]
+
+
 @pytest.fixture(
     scope="module", params=[*itertools.product(MAKERS, ["integers", "strings"])], ids=str
 )
@@ -55,6 +66,32 @@ def test_frames_and_arrays_say_the_same(own):
     table = as_pandas(model.recommend(model.users_[:4], k=5))
     assert table["item"].tolist() == items.ravel().tolist()
     assert table["score"].tolist() == scores.ravel().tolist()
+
+
+def types(frame: object) -> list[object]:
+    if isinstance(frame, pa.Table):
+        return frame.schema.types
+    columns = frame.values() if isinstance(frame, dict) else (frame[name] for name in frame.columns)
+    return [column.dtype for column in columns]
+
+
+def test_types_of_columns_do_not_depend_on_the_answer(own):
+    _, model = own
+    known = model.users_[0]
+    stranger = known + "?" if isinstance(known, str) else 10**6
+    usual = types(model.recommend([known]))
+    assert types(model.recommend([])) == types(model.recommend([known], allow=[])) == usual
+    frame = model.recommend([known, stranger], unknown="ignore")
+    assert types(frame) == usual
+    assert as_pandas(frame)["user"].iloc[-1] == stranger
+
+
+def test_users_of_mixed_kinds_are_strings_where_a_column_has_one_type(own):
+    library, model = own
+    other = 7 if isinstance(model.users_[0], str) else "seven"
+    asked = [model.users_[0], other]
+    users = as_pandas(model.recommend(asked, k=1, unknown="ignore"))["user"].tolist()
+    assert users == ([*map(str, asked)] if library in ("polars", "pyarrow") else asked)
 
 
 def test_histories_are_numbered_by_their_place(own):
@@ -133,12 +170,19 @@ class TestFilters:
         with pytest.raises(er.DataError, match=f"{argument} must be a list"):
             model.recommend(histories=[[1]], **{argument: 1})
 
+    @pytest.mark.parametrize("argument", ["allow", "block"])
+    @pytest.mark.parametrize("kind", COLUMNS)
+    def test_items_in_a_filter_come_in_any_column(self, model, argument, kind):
+        found = model.recommend(histories=[[1]], output="arrays", **{argument: kind([2, 3])})
+        listed = model.recommend(histories=[[1]], output="arrays", **{argument: [2, 3]})
+        np.testing.assert_array_equal(found, listed)
+
 
 class TestUnknownIds:
     def test_users_raise_unless_told_otherwise(self, model):
         with pytest.raises(KeyError, match="unknown user 500"):
             model.recommend([1, 500])
-        with pytest.warns(er.UnknownItemWarning, match="unknown user 500"):
+        with pytest.warns(er.UnknownItemWarning, match=r"unknown user 500 \(1 answered as new\)$"):
             model.recommend([1, 500], unknown="warn")
 
     def test_an_unknown_user_let_through_counts_as_new(self, model):
@@ -162,6 +206,9 @@ class TestUnknownIds:
     def test_ids_of_another_kind_are_told_apart(self, model):
         with pytest.raises(er.UnknownIdError, match="'1': the users of this log are integers"):
             model.recommend(["1"])
+        told = r"item '1' \(1 left out\): the items of this log are integers"
+        with pytest.warns(er.UnknownItemWarning, match=told):
+            model.scores([["1"]])
 
     def test_the_warning_points_at_the_caller(self, model):
         with pytest.warns(er.UnknownItemWarning) as caught:
@@ -176,13 +223,34 @@ class TestRequests:
     def test_a_single_user_may_stand_alone(self, model):
         assert model.recommend(5, k=2)["user"].tolist() == [5, 5]
 
-    @pytest.mark.parametrize("kind", [list, tuple, iter, np.array, pd.Series, pl.Series])
+    @pytest.mark.parametrize("kind", [list, tuple, iter, *COLUMNS])
     def test_ids_come_in_any_sequence(self, model, kind):
         items, _ = model.recommend(kind([1, 2]), k=3, output="arrays")
         again, _ = model.recommend([1, 2], k=3, output="arrays")
         np.testing.assert_array_equal(items, again)
         scores = model.scores(histories=[kind([4, 5])])
         np.testing.assert_array_equal(scores, model.scores([[4, 5]]))
+
+    @pytest.mark.parametrize("kind", COLUMNS)
+    def test_similar_items_are_asked_for_in_any_column(self, sasrec, kind):
+        found = sasrec.similar_items(kind([4, 5]), output="arrays")
+        np.testing.assert_array_equal(found, sasrec.similar_items([4, 5], output="arrays"))
+
+    @pytest.mark.parametrize("argument", ["users", "allow", "block", "histories"])
+    @pytest.mark.parametrize("kind", [tuple, *COLUMNS])
+    def test_masks_are_no_ids(self, model, argument, kind):
+        mask = kind([False, True, True])
+        given = {"users": [1], argument: mask}
+        if argument == "histories":
+            given = {"histories": [mask]}
+        with pytest.raises(er.DataError, match=r"ids must be integers or strings.* not a mask"):
+            model.recommend(**given)
+
+    def test_what_a_mask_hides_is_missing(self, model):
+        history = np.ma.array([4, 5], mask=[False, True])
+        with pytest.warns(er.UnknownItemWarning, match=r"unknown item None \(1 left out\)"):
+            scores = model.scores([history])
+        np.testing.assert_array_equal(scores, model.scores([[4]]))
 
     @pytest.mark.parametrize("kind", [pd.Series, pl.Series, pa.array, np.array])
     def test_histories_come_in_any_column_of_lists(self, model, kind):

@@ -6,6 +6,7 @@ import datetime as dt
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import elastirec as er
@@ -118,8 +119,11 @@ class TestSplitAtTime:
             dt.datetime(2024, 1, 3),
             np.datetime64("2024-01-03"),
             dt.datetime(2024, 1, 3, 2, tzinfo=dt.timezone(dt.timedelta(hours=2))),
+            "2024-01-03T02:00:00+02:00",
+            "2024-01-03T00:00:00Z",
         ],
     )
+    @pytest.mark.filterwarnings("error")
     def test_moments_may_be_given_in_many_ways(self, moment):
         days = [dt.date(2024, 1, day) for day in range(1, 5)]
         log = er.Interactions({"user": [1] * 4, "item": [1, 2, 3, 4], "time": days}, time="time")
@@ -129,6 +133,17 @@ class TestSplitAtTime:
     def test_what_is_no_time_is_refused(self, timed, test):
         with pytest.raises(er.ConfigError, match="test must be a number"):
             er.split_at_time(timed, test=test)
+
+    @pytest.mark.parametrize(
+        "test",
+        [pd.NaT, np.datetime64("NaT"), np.timedelta64("NaT"), "NaT", "0001-01-01T00+05"],
+        ids=repr,
+    )
+    def test_a_missing_moment_is_refused(self, timed, test):
+        days = {"user": [1, 1], "item": [1, 2], "time": [dt.date(2024, 1, 1), dt.date(2024, 1, 2)]}
+        for log in (timed, er.Interactions(days, time="time")):
+            with pytest.raises(er.ConfigError, match="test must be a"):
+                er.split_at_time(log, test=test)
 
     def test_the_validation_comes_before_the_test(self, timed):
         with pytest.raises(er.ConfigError, match="valid must be before test"):
@@ -169,11 +184,18 @@ class TestSplitSequences:
         assert one.test.users_.tolist() == two.test.users_.tolist() != other.test.users_.tolist()
 
     @pytest.mark.parametrize(
-        "fractions", [(0.5, 0.5), (0.9, 0.2, -0.1), (1, 1, 1), (0.3, 0.3, 0.3)]
+        "fractions",
+        [(0.5, 0.5), (0.9, 0.2, -0.1), (1, 1, 1), (0.3, 0.3, 0.3), 0.8, None, "abc", "aaa"],
     )
     def test_fractions_add_up_to_one(self, data, fractions):
         with pytest.raises(er.ConfigError, match="three shares"):
             er.split_sequences(data.log, fractions=fractions)
+
+    @pytest.mark.parametrize("seed", [-1, "x", 1.5, True])
+    def test_odd_seeds_are_refused(self, data, seed):
+        with pytest.raises(er.ConfigError, match="random_state must be an integer of at least 0"):
+            er.split_sequences(data.log, random_state=seed)
+        assert er.split_sequences(data.log, random_state=None).test.n_users == 12
 
     def test_no_validation_and_nobody_to_train(self, data):
         assert er.split_sequences(data.log, fractions=(0.9, 0, 0.1)).valid is None

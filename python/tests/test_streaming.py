@@ -7,6 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import tolerance
 from conftest import SIZES
@@ -25,6 +28,9 @@ STREAMING: list[tuple[type[Recommender], dict[str, Any]]] = [
     (er.GRU4Rec, {}),
     (er.FMRLRec, {}),
 ]
+
+
+COLUMNS = ["numpy", "pandas", "polars", "pyarrow"]
 
 
 @pytest.fixture(scope="module", params=STREAMING, ids=str)
@@ -85,6 +91,14 @@ def test_an_item_alone_is_one_person_s(streaming):
     np.testing.assert_array_equal(
         state.values, streaming.update(streaming.start(), np.array([3])).values
     )
+
+
+@pytest.mark.parametrize("kind", [np.array, pd.Series, pl.Series, pa.array], ids=COLUMNS)
+def test_items_come_in_any_column(streaming, kind):
+    state = streaming.start(2)
+    one, two = streaming.update(state, kind([1, 2])), streaming.update(state, [kind([1, 3]), 2])
+    np.testing.assert_array_equal(one.values, streaming.update(state, [1, 2]).values)
+    np.testing.assert_array_equal(two.values, streaming.update(state, [[1, 3], 2]).values)
 
 
 def test_states_stay_as_they_are(streaming):

@@ -141,6 +141,14 @@ def test_the_checkpoint_is_the_best_model_so_far(split, tmp_path):
     assert found == sorted(found)
 
 
+@pytest.mark.parametrize("kind", [er.SASRec, er.Popularity])
+def test_the_folder_of_the_checkpoint_is_looked_for_before_training(split, tmp_path, kind):
+    model, path = kind(), tmp_path / "none" / "best"
+    with pytest.raises(FileNotFoundError, match=f"no such folder: '{re.escape(str(path))}'"):
+        model.fit(split.train, progress=False, checkpoint=path)
+    assert not hasattr(model, "items_")
+
+
 def test_warm_start_goes_on(split):
     model = fit(split, epochs=2, validation=False, warm_start=True)
     first = model.parameters()["item_embedding"]
@@ -277,12 +285,18 @@ def test_users_with_one_item_train_nothing_but_are_answered():
     [
         {"validation": "valid"},
         {"callbacks": [1]},
+        {"callbacks": print},
+        {"callbacks": None},
         {"progress": "bar"},
     ],
 )
 def test_odd_arguments_of_fit_are_refused(split, arguments):
     with pytest.raises((er.DataError, er.ConfigError)):
         er.SASRec(**SMALL).fit(split.train, **arguments)
+    if "callbacks" in arguments:
+        for model in (er.SASRec(**SMALL), er.Popularity()):
+            with pytest.raises(er.ConfigError, match="callbacks must be a list of callables"):
+                model.fit(split.train, **arguments)
     with pytest.raises(er.DataError, match=r"pass split\.train"):
         er.SASRec().fit(split)
 

@@ -94,6 +94,13 @@ def names(name: str, value: Any, least: int = 1) -> list[str]:
     return list(value)
 
 
+def callables(name: str, value: Any) -> list[Callable[..., Any]]:
+    """Return a list of callables, which may be empty."""
+    if not isinstance(value, list | tuple) or not all(map(callable, value)):
+        raise ConfigError(f"{name} must be a list of callables, got {value!r}")
+    return list(value)
+
+
 def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """Return a check that also lets None through."""
     return lambda name, value: None if value is None else check(name, value)

@@ -7,6 +7,7 @@ metadata "elastirec" is JSON with the version of this format and a checksum over
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -44,6 +45,7 @@ LEARNED = ("history_", "best_epoch_", "stopped_", "seed_")
 def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model to ``path``: the file is there with all of it, or as it was before."""
     target = Path(path)
+    expect_folder(target)
     data = to_bytes(model)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -52,8 +54,18 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        raise OSError(problem.errno, problem.strerror, os.fspath(path)) from None  # not temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def expect_folder(path: str | os.PathLike[str]) -> None:
+    """Raise a FileNotFoundError where there is no folder to write ``path`` in."""
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", os.fspath(path))
 
 
 def load(path: str | os.PathLike[str]) -> Any:

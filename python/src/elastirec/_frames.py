@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elastirec._ids import is_missing
+from elastirec._ids import is_missing, unmasked
 from elastirec.errors import DataError
 
 Columns = dict[str, NDArray[Any]]
@@ -54,7 +55,7 @@ def read_columns(source: Any, names: Sequence[str]) -> tuple[Columns, str | None
         columns, library = _from_frame(source, names)
         return _checked(columns), library
     _check_names(list(source), names)
-    return _checked({name: _as_array(source[name]) for name in names}), library
+    return _checked({name: _as_array(source[name], name) for name in names}), library
 
 
 def _from_frame(source: Any, names: list[str]) -> tuple[Columns, str]:
@@ -73,7 +74,7 @@ def _from_frame(source: Any, names: list[str]) -> tuple[Columns, str]:
         raise DataError(f"the frame cannot be read: {problem}") from problem
     _check_names(columns, names)
     library = frame.implementation.name.lower()
-    return {name: _from_series(frame[name], name) for name in names}, library
+    return {name: _from_series(frame.get_column(name), name) for name in names}, library
 
 
 def _from_series(series: Any, name: str) -> NDArray[Any]:
@@ -90,7 +91,8 @@ def _converted(series: Any) -> NDArray[Any]:
     kind = series.dtype
     missing = series.is_null()
     if kind == nw.Datetime or kind == nw.Date:
-        unit = "ns" if getattr(kind, "time_unit", "us") == "ns" else "us"
+        unit = getattr(kind, "time_unit", "us")
+        unit = "ms" if unit == "s" else unit  # which has room for any year that means something
         stamps = series.dt.timestamp(unit).fill_null(0).to_numpy().astype(np.int64)
         stamps[missing.to_numpy().astype(np.bool_)] = np.iinfo(np.int64).min  # means NaT
         return np.asarray(stamps.view(f"datetime64[{unit}]"))
@@ -105,9 +107,11 @@ def objects(values: list[Any]) -> NDArray[Any]:
     return np.asarray(np.fromiter(values, dtype=object, count=len(values)))
 
 
-def _as_array(values: Any) -> NDArray[Any]:
+def _as_array(values: Any, name: str) -> NDArray[Any]:
     if hasattr(values, "__array__"):
-        return np.asarray(values)
+        return np.asarray(unmasked(values))
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise DataError(f"column {name!r} must be a list or an array, got {values!r}")
     values = objects(list(values))
     kinds = {type(value) for value in values}
     return np.asarray(values.astype(kinds.pop())) if kinds in ({float}, {bool}) else values
@@ -122,7 +126,8 @@ def _check_names(columns: Sequence[Any], names: Sequence[str]) -> None:
             near = get_close_matches(str(name), [str(column) for column in columns], n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             listed = ", ".join(repr(column) for column in columns)
-            raise DataError(f"there is no column {name!r}.{hint} The columns are {listed}")
+            others = f"The columns are {listed}" if listed else "There are no columns at all"
+            raise DataError(f"there is no column {name!r}.{hint} {others}")
 
 
 def _checked(columns: Columns) -> Columns:
@@ -157,7 +162,12 @@ def as_times(values: NDArray[Any], column: str) -> NDArray[Any]:
     if kind == "M":
         _refuse_times(np.isnat(values), column, "a missing time")
         unit = "ns" if np.datetime_data(values.dtype)[0] == "ns" else "us"
-        return values.astype(f"datetime64[{unit}]")
+        times = values.astype(f"datetime64[{unit}]")
+        if np.can_cast(values.dtype, times.dtype):  # which does not look at the values
+            _refuse_times(
+                times.astype(values.dtype) != values, column, f"a time beyond {times.dtype}"
+            )
+        return times
     raise DataError(f"column {column!r} holds {values.dtype}; {_TIMES}")
 
 
@@ -185,12 +195,25 @@ def _times_from_objects(values: NDArray[Any], column: str) -> NDArray[Any]:
 
 def _moment(value: Any) -> datetime:
     if isinstance(value, np.datetime64):
+        if abs(int(value.astype("datetime64[Y]").astype(np.int64))) > 10_000:
+            raise OverflowError
         value = value.astype("datetime64[us]").item()  # a date beyond the year 9999 stays a number
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     return datetime.fromisoformat(value)
+
+
+def instant(value: str | date | np.datetime64) -> np.datetime64:
+    """Return a moment, in UTC where it has a zone."""
+    moment: Any = value
+    if isinstance(value, str):
+        with suppress(ValueError):  # NumPy reads more forms, and warns of zones
+            moment = datetime.fromisoformat(value)
+    if isinstance(moment, datetime) and moment.tzinfo is not None:
+        return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None))
+    return np.datetime64(value)
 
 
 def _refuse_times(bad: NDArray[np.bool_], column: str, problem: str) -> None:
@@ -210,24 +233,21 @@ def make_frame(columns: Columns, library: str | None) -> Any:
         library = next((name for name in LIBRARIES if find_spec(name)), "dict")
     if library == "dict":
         return columns
+    texts = [name for name, values in columns.items() if values.dtype.kind == "O"]
     if library == "pandas":
         import pandas as pd
 
-        return pd.DataFrame(columns, copy=False)
-    data = {name: _plain(values) for name, values in columns.items()}
+        frame = pd.DataFrame(columns, copy=False)
+        if len(frame):
+            return frame
+        return frame.astype(dict.fromkeys(texts, pd.Series([""]).dtype))  # as if there were some
+    # Where a column mixes kinds, all of it becomes strings.
+    data = {name: [*map(str, v)] if name in texts else v for name, v in columns.items()}
     if library == "polars":
         import polars as pl
 
-        return pl.DataFrame(data)
+        return pl.DataFrame(data, schema_overrides=dict.fromkeys(texts, pl.String))
     import pyarrow as pa
 
-    return pa.table(data)
-
-
-def _plain(values: NDArray[Any]) -> Any:
-    """Return strings as a list; where a column mixes kinds, all of it becomes strings."""
-    if values.dtype.kind != "O":
-        return values
-    texts = values.tolist()
-    same = all(isinstance(text, str) for text in texts)
-    return texts if same else [str(text) for text in texts]
+    kinds = {name: pa.string() if name in texts else None for name in data}
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in data.items()})

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from elastirec.errors import DataError, UnknownIdError
 
+Listed = list[Any] | tuple[Any, ...] | NDArray[Any]
+
 _EXACT = 2.0**53  # floats hold every integer up to here
+_FLAGS = frozenset({bool, np.bool_})
+_GAPS = frozenset({"NAType", "NaTType", "MaskedConstant"})
 
 
 class IdMap:
@@ -49,20 +53,33 @@ class IdMap:
         """Return whether both hold the same ids."""
         return self is other or np.array_equal(self.values, other.values)
 
-    def index(self, ids: Iterable[Any]) -> NDArray[np.int32]:
+    def column(self, ids: Listed) -> NDArray[Any]:
+        """Return ids, known or not, as an array of the type that these have where all fit it."""
+        given = np.fromiter(ids, dtype=object, count=len(ids))
+        try:
+            found = _as_ids(given, "id")
+        except DataError:  # of several kinds
+            return given
+        if self.are_strings or found.dtype.kind == "O":
+            return given
+        converted = found.astype(self.values.dtype)
+        return converted if np.array_equal(converted, found) else given
+
+    def index(self, ids: Listed) -> NDArray[np.int32]:
         """Return the index of each id, -1 where it is unknown.
 
         Lists of Python values go through a dictionary and arrays of integers through a binary
         search, whichever avoids converting them.
         """
-        if hasattr(ids, "__array__"):
-            array = np.asarray(ids)
-            if array.ndim != 1:
-                raise DataError(f"ids must stand in one dimension, got shape {array.shape}")
-            if array.dtype.kind in "iu" and not self.are_strings:
-                return self._search(array)
-            return self._look_up(array.tolist())
-        return self._look_up(ids if isinstance(ids, list | tuple) else list(ids))
+        if not isinstance(ids, np.ndarray):
+            return self._look_up(ids)
+        if ids.ndim != 1:
+            raise DataError(f"ids must stand in one dimension, got shape {ids.shape}")
+        if ids.dtype.kind in "bmM":
+            raise DataError(_wrong(f"an array of {ids.dtype}", ids.dtype.kind == "b"))
+        if ids.dtype.kind in "iu" and not self.are_strings:
+            return self._search(ids)
+        return self._look_up(ids.tolist())
 
     def index_known(self, ids: list[Any]) -> NDArray[np.int32] | None:
         """Return the index of each id, or None where `index` must say what is wrong with them."""
@@ -73,13 +90,16 @@ class IdMap:
 
     def _look_up(self, ids: Sequence[Any]) -> NDArray[np.int32]:
         find = self.positions
+        if not _FLAGS.isdisjoint(map(type, ids)):  # a dictionary takes True for 1
+            flag = next(value for value in ids if type(value) in _FLAGS)
+            raise DataError(_wrong(shown(flag), is_flag=True))
         try:
             try:
                 return np.fromiter(map(find.__getitem__, ids), np.int32, len(ids))
             except KeyError:
                 return np.fromiter((find.get(value, -1) for value in ids), np.int32, len(ids))
         except TypeError:
-            raise DataError(f"ids must be integers or strings, got {_unhashable(ids)!r}") from None
+            raise DataError(_wrong(repr(_unhashable(ids)))) from None
 
     def _search(self, ids: NDArray[Any]) -> NDArray[np.int32]:
         if ids.dtype.kind != self.values.dtype.kind:  # comparing them would go through floats
@@ -98,27 +118,58 @@ class IdMap:
         UnknownIdError
             If an id is unknown; ``what`` says what it should be, such as "user".
         """
-        listed = ids if isinstance(ids, list | tuple | np.ndarray) else list(ids)
-        indices = self.index(listed)
+        given = listed(ids)
+        indices = self.index(given)
         if len(indices) and indices.min() < 0:
-            raise UnknownIdError(self.complaint(listed[int(np.argmin(indices))], what))
+            raise UnknownIdError(self.complaint(given[int(np.argmin(indices))], what))
         return indices
+
+    def hint(self, value: Any, what: str) -> str:
+        """Return what follows the name of an unknown id where it is of another kind, or ""."""
+        if self.are_strings == isinstance(value, str):
+            return ""
+        kind = "strings" if self.are_strings else "integers"
+        return f": the {what}s of this log are {kind}"
 
     def complaint(self, value: Any, what: str) -> str:
         """Return a message that names an unknown id, and what may have been meant."""
-        message = f"unknown {what} {shown(value)}"
-        if self.are_strings != isinstance(value, str):
-            kind = "strings" if self.are_strings else "integers"
-            return f"{message}: the {what}s of this log are {kind}"
-        if isinstance(value, str) and len(self) <= 5000:  # comparing more takes too long
+        message = f"unknown {what} {shown(value)}{self.hint(value, what)}"
+        if self.are_strings and isinstance(value, str) and len(self) <= 5000:  # more takes too long
             near = get_close_matches(value, self.values.tolist(), n=1)
             return f"{message}; did you mean {near[0]!r}?" if near else message
         return message
 
 
+def listed(ids: Iterable[Any]) -> Listed:
+    """Return ids, or lists of them, as a list, a tuple or an array, whatever they came in."""
+    if isinstance(ids, np.ndarray):
+        return np.atleast_1d(np.asarray(unmasked(ids)))
+    if hasattr(ids, "to_pylist"):  # a column of pyarrow
+        return list(ids.to_pylist())
+    if hasattr(ids, "__array__"):
+        return np.asarray(ids)
+    given = ids if isinstance(ids, list | tuple) else list(ids)
+    # Scalars of pyarrow are none of ours.
+    return [value.as_py() for value in given] if given and hasattr(given[0], "as_py") else given
+
+
+def unmasked(values: Any) -> Any:
+    """Return an array with NaN, NaT or None for what a mask hides, anything else as it is."""
+    if not np.ma.is_masked(values):
+        return values
+    plain = values.data.astype(values.dtype if values.dtype.kind in "fM" else object)
+    plain[np.ma.getmaskarray(values)] = None
+    return plain
+
+
 def shown(value: Any) -> str:
     """Return an id as messages show it."""
     return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _wrong(given: str, is_flag: bool = False) -> str:
+    hint = "; give the ids themselves, not a mask" if is_flag else ""
+    return f"ids must be integers or strings, got {given}{hint}"
 
 
 def _unhashable(ids: Iterable[Any]) -> Any:
@@ -181,7 +232,7 @@ def _from_objects(values: NDArray[Any], column: str) -> NDArray[Any]:
     if all(issubclass(kind, str) for kind in kinds):
         return values
     missing = np.fromiter(map(is_missing, values.tolist()), np.bool_, len(values))
-    _refuse(missing, column, "a missing id", values)
+    _refuse(missing, column, f"a missing id, {_AS_TEXT}", values)
     if any(issubclass(kind, bool | np.bool_) or not _is_id(kind) for kind in kinds):
         wrong = [not _is_id(type(value)) or isinstance(value, bool | np.bool_) for value in values]
         _refuse(np.array(wrong), column, "neither an integer nor a string", values)
@@ -200,6 +251,9 @@ def _from_objects(values: NDArray[Any], column: str) -> NDArray[Any]:
         return values.astype(np.uint64)
 
 
+_AS_TEXT = "which readers of text files make of empty cells, NA, none and the like"
+
+
 def _is_id(kind: type) -> bool:
     return issubclass(kind, str | int | np.integer | float | np.floating)
 
@@ -210,7 +264,9 @@ def is_missing(value: Any) -> bool:
         return True
     if isinstance(value, float | np.floating):
         return math.isnan(value)
-    return type(value).__name__ in {"NAType", "NaTType"}
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(value))
+    return type(value).__name__ in _GAPS
 
 
 def _check_texts(distinct: list[str], column: str) -> None:

@@ -20,7 +20,7 @@ Epsilon = Annotated[float, partial(real, limits="(0, 1]")]
 Margin = Annotated[float, partial(real, limits="[-100, 100]")]
 Deviation = Annotated[float, partial(real, limits="(0, 10]")]
 Power = Annotated[float, partial(real, limits="[0, 10]")]
-Epochs = Annotated[int, integer]
+Epochs = Size
 Seed = Annotated[int, partial(integer, low=0, high=2**63 - 1)]
 Sizes = Annotated[Sequence[int], partial(integers, low=1, high=LARGEST)]
 Widths = Annotated[Sequence[int], partial(widths, high=LARGEST)]

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from elastirec._kinds import LARGEST
 from elastirec.errors import ConfigError, ElastirecError
 
 # What OpenBLAS calls the kernels of our instruction sets.
@@ -91,12 +92,15 @@ def threads(n_jobs: int | None, work: int | None = None) -> int:
     Raises
     ------
     ConfigError
-        If ``n_jobs`` is zero or no integer, or ELASTIREC_NUM_THREADS is no positive integer.
+        If ``n_jobs`` is zero, too large or no integer, or ELASTIREC_NUM_THREADS is no positive
+        integer.
     """
     if n_jobs is None:
         return 1 if work is not None and work < _FEW else _cores()
     if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or n_jobs == 0:
         raise ConfigError(f"n_jobs must be None or an integer other than 0, got {n_jobs!r}")
+    if n_jobs > LARGEST:
+        raise ConfigError(f"n_jobs must be at most {LARGEST}, got {n_jobs!r}")
     return int(n_jobs) if n_jobs > 0 else max(1, _cores() + 1 + int(n_jobs))
 
 

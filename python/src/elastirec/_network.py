@@ -102,6 +102,9 @@ class Network:
         DataError
             If a name is unknown, a shape differs or a value is not finite.
         """
+        if not isinstance(weights, Mapping):
+            kind = type(weights).__name__
+            raise DataError(f"parameters must be a mapping of names to arrays, got {kind}")
         checked = {name: self._checked(name, values) for name, values in weights.items()}
         with complaints_as(DataError):
             for name, values in checked.items():
@@ -109,7 +112,7 @@ class Network:
 
     def _checked(self, name: str, values: Any) -> Float32:
         if name not in self.shapes:
-            meant = nearest(name, self.shapes)
+            meant = nearest(str(name), self.shapes)
             hint = f"; did you mean {meant!r}?" if meant else ""
             raise DataError(f"the model has no parameter {name!r}{hint}")
         try:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastirec import _checks, _streams
-from elastirec._frames import Columns, make_frame, objects
-from elastirec._ids import IdMap, shown
+from elastirec._frames import Columns, make_frame
+from elastirec._ids import IdMap, listed, shown
 from elastirec._network import Fitted, Float32
 from elastirec._rows import Int32, Rows, between, select, stack, with_people
 from elastirec._streams import StreamState
@@ -33,15 +33,16 @@ def find(
     policy = default if unknown is None else unknown
     if policy not in ("raise", "warn", "ignore"):
         raise ConfigError(f"unknown must be 'raise', 'warn', 'ignore' or None; got {unknown!r}")
-    listed = wanted if isinstance(wanted, list | tuple | np.ndarray) else list(wanted)
-    indices = ids.index(listed)
+    given = listed(wanted)
+    indices = ids.index(given)
     if policy == "ignore" or not len(indices) or indices.min() >= 0:
         return indices
-    value = listed[int(np.argmin(indices))]
+    value = given[int(np.argmin(indices))]
     if policy == "raise":
         raise UnknownIdError(ids.complaint(value, what))
-    count = int((indices < 0).sum())
-    warn(f"unknown {what} {shown(value)} ({count} left out)", UnknownItemWarning)
+    fate = "answered as new" if what == "user" else "left out"
+    message = f"unknown {what} {shown(value)} ({int((indices < 0).sum())} {fate})"
+    warn(message + ids.hint(value, what), UnknownItemWarning)
     return indices
 
 
@@ -57,7 +58,7 @@ def history_rows(state: Fitted, histories: Iterable[Any], unknown: Unknown | Non
     """
     if isinstance(histories, str | bytes | dict) or not isinstance(histories, Iterable):
         raise DataError(f"histories must be a list of lists of item ids, got {histories!r}")
-    if hasattr(histories, "to_pylist"):  # a column of pyarrow, whose scalars are none of ours
+    if hasattr(histories, "to_pylist"):  # a column of pyarrow
         histories = histories.to_pylist()
     return stack([_known_items(state, history, unknown) for history in histories])
 
@@ -83,12 +84,12 @@ def user_rows(
     """
     if isinstance(users, str) or not isinstance(users, Iterable):
         users = [users]
-    listed = users if isinstance(users, list | tuple | np.ndarray) else list(users)
-    indices = find(state.users, listed, unknown, "user", "raise")
+    given = listed(users)
+    indices = find(state.users, given, unknown, "user", "raise")
     if len(indices) and indices.min() < 0:
         lengths = np.where(indices < 0, 0, np.diff(state.histories[1])[indices])
         rows = select(state.histories, np.maximum(indices, 0), lengths)
-        return objects(list(listed)), rows, indices
+        return state.users.column(given), rows, indices
     return state.users.values[indices], select(state.histories, indices), indices
 
 

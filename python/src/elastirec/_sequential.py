@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from elastirec._base import Recommender
-from elastirec._checks import flag, multiple
+from elastirec._checks import callables, flag, multiple
 from elastirec._evaluation import check_holdout
 from elastirec._features import Feature, check_vocabularies
+from elastirec._files import expect_folder
 from elastirec._kinds import (
     AnyNames,
     Count,
@@ -188,6 +189,8 @@ default="softmax"
             the step, and if these are not finite either, the model is as it was before.
         ConcurrentFitError
             If the model is being fitted already.
+        FileNotFoundError
+            If the folder of ``checkpoint`` does not exist.
         """
         with self._fitting():
             log = expect_log(log)
@@ -267,16 +270,15 @@ default="softmax"
             raise DataError("no user of the log has two items, so there is no order to learn")
         if validation is not None:
             check_holdout(validation, log._items, "validation")
-        for callback in callbacks:
-            if not callable(callback):
-                raise ConfigError(f"callbacks must be callable, got {callback!r}")
+        if checkpoint is not None:
+            expect_folder(checkpoint)
         return Plan(
             **self._checked(["epochs", "patience"]),
             validation=validation,
             exclude_seen=flag("exclude_seen", exclude_seen),
             threads=threads(self.n_jobs),
             progress=flag("progress", progress),
-            callbacks=tuple(callbacks),
+            callbacks=callables("callbacks", callbacks),
             checkpoint=checkpoint,
         )
 

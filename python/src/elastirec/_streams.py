@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from elastirec._ids import IdMap
+from elastirec._ids import IdMap, Listed, listed
 from elastirec._network import Fitted, Float32
 from elastirec._origins import Origin
 from elastirec._rows import Int32, Rows, keys, offsets_of
@@ -130,7 +130,7 @@ def excluded(stream: StreamState, exclude_seen: bool) -> Rows | None:
 def _rows(ids: IdMap, items: Any, people: int) -> Rows:
     if isinstance(items, str) or not isinstance(items, Iterable):
         items = [items]
-    entries = [each if isinstance(each, list | tuple | np.ndarray) else [each] for each in items]
+    entries = [_entry(each) for each in listed(items)]
     if len(entries) != people:
         raise DataError(
             f"items must have an entry for each of the {people:,} people of the state, got"
@@ -138,6 +138,12 @@ def _rows(ids: IdMap, items: Any, people: int) -> Rows:
         )
     indices: Int32 = ids.known([item for entry in entries for item in entry], "item")
     return indices, offsets_of(np.array([len(entry) for entry in entries]))
+
+
+def _entry(items: Any) -> Listed:
+    """Return what one person chose: one item or several."""
+    alone = isinstance(items, str | bytes) or not hasattr(items, "__iter__")
+    return [items] if alone else listed(items)
 
 
 def _joined(one: Rows, two: Rows, ids: IdMap) -> Rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from operator import itemgetter
 from pathlib import Path
@@ -32,7 +33,8 @@ def read_table(path: str, names: Sequence[str]) -> Any:
     Raises
     ------
     DataError
-        If the ending is unknown, a line is too short or the file is no text.
+        If the ending is unknown, a line is too short or wrongly quoted, or the file is empty,
+        damaged or of another kind than its ending says.
     MissingExtraError
         If a Parquet file is given and neither pyarrow nor polars is installed.
     """
@@ -43,11 +45,18 @@ def read_table(path: str, names: Sequence[str]) -> Any:
     if kind not in {".csv", ".tsv", ".txt"}:
         wanted = ".csv, .tsv (also .gz, .xz, .bz2) or .parquet"
         raise DataError(f"cannot tell the format of {path!r}: it should end in {wanted}")
-    try:
-        with open_text(path) as file:
-            return _read_text(file, "," if kind == ".csv" else "\t", names)
-    except (UnicodeDecodeError, EOFError, csv.Error) as problem:
-        raise DataError(f"{path!r} cannot be read as text: {problem}") from problem
+    separator = "," if kind == ".csv" else "\t"
+    with open_text(path) as file:
+        try:
+            return _read_text(file, separator, names)
+        except csv.Error as problem:
+            place = f"{path!r}, line {_first_unread(file, separator)}"
+            rule = "quotes round a value must be closed, and quotes inside it doubled"
+            raise DataError(f"{place} cannot be read: {problem}; {rule}") from problem
+        except _damages() as problem:
+            if getattr(problem, "errno", None):  # the system's own
+                raise
+            raise DataError(f"{path!r} cannot be read as text: {problem}") from problem
 
 
 def open_text(path: str | Path) -> TextIO:
@@ -56,36 +65,66 @@ def open_text(path: str | Path) -> TextIO:
     if ending == ".xz":
         import lzma
 
-        return lzma.open(path, "rt", encoding="utf-8", newline="")
+        return lzma.open(path, "rt", encoding="utf-8-sig", newline="")
     if ending == ".gz":
         import gzip
 
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     if ending == ".bz2":
         import bz2
 
-        return bz2.open(path, "rt", encoding="utf-8", newline="")
+        return bz2.open(path, "rt", encoding="utf-8-sig", newline="")
     return open(path, encoding="utf-8-sig", newline="")
+
+
+def _damages() -> tuple[type[Exception], ...]:
+    """Return what reading raises where a file is no text, or not compressed as its ending says."""
+    import lzma
+    import zlib
+
+    return UnicodeDecodeError, EOFError, OSError, lzma.LZMAError, zlib.error
+
+
+def _first_unread(file: TextIO, separator: str) -> int:
+    """Return the number of the line at which the first row begins that cannot be read."""
+    file.seek(0)
+    lines, line = _rows(file, separator), 1
+    with suppress(csv.Error):
+        for _ in lines:
+            line = lines.line_num + 1
+    return line
+
+
+def _rows(file: TextIO, separator: str) -> Any:
+    return csv.reader(file, delimiter=separator, strict=True)
 
 
 def _read_parquet(path: str) -> Any:
     if find_spec("pyarrow"):
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             return pq.read_table(path)
-        except ValueError as problem:  # pyarrow's ArrowInvalid is one
-            raise DataError(f"{path!r} is no Parquet file: {problem}") from problem
+        except (pa.ArrowException, OSError) as problem:
+            if isinstance(problem, OSError) and type(problem) is not OSError:  # the system's own
+                raise
+            raise DataError(f"{path!r} is no Parquet file or damaged: {problem}") from problem
     if find_spec("polars"):
         import polars as pl
 
-        return pl.read_parquet(path)
+        try:
+            return pl.read_parquet(path)
+        except pl.exceptions.PolarsError as problem:
+            raise DataError(f"{path!r} is no Parquet file or damaged: {problem}") from problem
     raise MissingExtraError('Parquet files need pyarrow: pip install "elastirec[parquet]"')
 
 
 def _read_text(file: TextIO, separator: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    lines = csv.reader(file, delimiter=separator)
-    header = next(lines, [])
+    lines = _rows(file, separator)
+    header: list[str] = next(filter(None, lines), [])
+    if not header:
+        raise DataError("the file is empty; its first line should name the columns")
     wanted = [name for name in names if name in header]
     for name in wanted:
         if header.count(name) > 1:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from elastirec._features import Feature, Vectors, read_categories
 from elastirec._frames import read_columns
-from elastirec._ids import IdMap, number_ids, shown
+from elastirec._ids import IdMap, number_ids, shown, unmasked
 from elastirec._params import nearest
 from elastirec.errors import ConfigError, DataError, FeatureWarning, warn
 
@@ -69,11 +69,10 @@ class ItemFeatures:
         separator: str | None = None,
         vectors: Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(categorical, str):
-            categorical = [categorical]
+        categorical = _columns(categorical)
         if separator is not None and (not isinstance(separator, str) or not separator):
             raise ConfigError(f"separator must be a string or None, got {separator!r}")
-        vectors = dict(vectors or {})
+        vectors = _by_name(vectors)
         self.names = [*categorical, *vectors]
         twice = {name for name in self.names if self.names.count(name) > 1}
         if twice:
@@ -171,6 +170,22 @@ class ItemFeatures:
         return features
 
 
+def _columns(names: Any) -> list[str]:
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    listed = list(names) if several else [names]
+    if not all(isinstance(name, str) for name in listed):
+        raise ConfigError(f"categorical must be a list of names of columns, got {names!r}")
+    return listed
+
+
+def _by_name(vectors: Any) -> dict[str, Any]:
+    named = {} if vectors is None else vectors
+    if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named):
+        kind = type(vectors).__name__
+        raise ConfigError(f'vectors must be a mapping such as {{"text": array}}, got {kind}')
+    return dict(named)
+
+
 def _expect_each_once(ids: IdMap, numbers: NDArray[np.int32], column: str) -> None:
     counts = np.bincount(numbers)
     if counts.max() > 1:
@@ -185,7 +200,7 @@ def _expect_each_once(ids: IdMap, numbers: NDArray[np.int32], column: str) -> No
 def _vectors(name: str, values: Any, rows: int) -> NDArray[np.float32]:
     try:
         with np.errstate(over="ignore"):  # infinity is told below
-            array = np.asarray(values, dtype=np.float32)
+            array = np.asarray(unmasked(values), dtype=np.float32)
     except (TypeError, ValueError):
         raise DataError(f"vectors {name!r} must be an array of numbers") from None
     if array.ndim != 2 or len(array) != rows or array.shape[1] == 0:

@@ -36,9 +36,11 @@ class Interactions:
         column names to arrays, or the path of a CSV, TSV (also .gz, .xz, .bz2) or Parquet file.
     user, item : str, default="user", "item"
         Columns of ids: integers (also written as floats) or strings. Repeated rows are kept.
+        Frames whose columns have numbers for names take these.
     time : str, default=None
         Column of numbers, datetimes or dates. Without it the rows count as being in order.
-        Where times are equal, the order of the rows decides.
+        Where times are equal, the order of the rows decides. Times with a zone are kept in UTC,
+        without the zone.
     item_features : ItemFeatures, default=None
         What is known about the items. Items that the log does not hold are left out.
 
@@ -81,10 +83,10 @@ class Interactions:
         if item_features is not None and not isinstance(item_features, ItemFeatures):
             kind = type(item_features).__name__
             raise DataError(f"item_features must be er.ItemFeatures(...), got {kind}")
-        columns, library = read_columns(frame, [user, item] + ([time] if time else []))
+        columns, library = read_columns(frame, [user, item] + ([] if time is None else [time]))
         users, owners = number_ids(columns[user], user)
         items, chosen = number_ids(columns[item], item)
-        times = as_times(columns[time], time) if time else None
+        times = None if time is None else as_times(columns[time], time)
         order = np.lexsort((owners,) if times is None else (times, owners))
         self._set(
             Names(user, item, time, library),
@@ -170,7 +172,10 @@ class Interactions:
         return self.items_[items[offsets[row] : offsets[row + 1]]]
 
     def to_frame(self) -> Any:
-        """Return the log, by user and time, as a frame of the library that it came from."""
+        """Return the log, by user and time, as a frame of the library that it came from.
+
+        Times that had a zone are in UTC, without the zone.
+        """
         items, offsets = self._rows
         columns: Columns = {
             self._names.user: np.repeat(self.users_, np.diff(offsets)),

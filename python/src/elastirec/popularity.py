@@ -10,7 +10,9 @@ from typing import Any, Self
 import numpy as np
 
 from elastirec._base import Recommender
+from elastirec._checks import callables
 from elastirec._evaluation import check_holdout
+from elastirec._files import expect_folder
 from elastirec._network import Network
 from elastirec._training import Callback
 from elastirec.errors import UnsupportedError
@@ -60,6 +62,9 @@ class Popularity(Recommender):
             log = expect_log(log)
             if validation is not None:
                 check_holdout(validation, log._items, "validation")
+            calls = callables("callbacks", callbacks)
+            if checkpoint is not None:
+                expect_folder(checkpoint)
             began = time.perf_counter()
             network = Network({"model": "popularity", "items": log.n_items})
             self._begin(log, network)
@@ -74,8 +79,8 @@ class Popularity(Recommender):
             self.history_, self.best_epoch_, self.stopped_ = [row], 1, "epochs"
             if checkpoint is not None:
                 self.save(checkpoint)
-            for callback in callbacks:
-                callback(self, dict(row))
+            for call in calls:
+                call(self, dict(row))
         return self
 
     def similar_items(self, items: Iterable[Any], k: int = 10, *, output: str = "frame") -> Any:

@@ -6,14 +6,17 @@ import html
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elastirec._ids import IdMap
+from elastirec import _checks
+from elastirec._frames import instant
+from elastirec._ids import IdMap, is_missing
 from elastirec._rows import Int64, Rows, distinct, keep, offsets_of, select
 from elastirec.errors import ConfigError, DataError, LeakageWarning, warn
 from elastirec.interactions import Interactions, expect_log
@@ -138,9 +141,10 @@ def split_at_time(
     test, valid : time or duration
         The test holds what happened at ``test`` or later, validation what happened from ``valid``
         until ``test``, training what happened before both. A moment is given as the log has it (a
-        number, datetime, date or ISO 8601 string). A duration is counted back from the end of
-        the log: a timedelta or a string such as "36h", "7d" or "2w"; numbers in the log count as
-        seconds for it. Without ``valid`` there is no validation.
+        number, datetime, date or ISO 8601 string); without a zone it is in UTC where the times of
+        the log had zones. A duration is counted back from the end of the log: a timedelta or a
+        string such as "36h", "7d" or "2w"; numbers in the log count as seconds for it. Without
+        ``valid`` there is no validation.
     new_users : bool, default=False
         Whether to hold out people who have no history before the moment.
 
@@ -193,15 +197,19 @@ def split_sequences(
     Raises
     ------
     ConfigError
-        If the fractions are not three numbers from 0 to 1 that add up to 1.
+        If the fractions are not three numbers from 0 to 1 that add up to 1, or the seed is no
+        integer of at least 0.
     DataError
         If nobody would be left to train on or to test with.
     """
     log = expect_log(log)
-    shares = [float(share) for share in fractions]
-    if len(shares) != 3 or min(shares) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-9):
+    shares: list[float] = []
+    with suppress(ConfigError):
+        shares = _checks.reals("fractions", fractions, "[0, 1]")
+    if len(shares) != 3 or not math.isclose(sum(shares), 1, abs_tol=1e-9):
         raise ConfigError(f"fractions must be three shares that add up to 1, got {fractions!r}")
-    order = np.random.Generator(np.random.Philox(random_state)).permutation(log.n_users)
+    seed = None if random_state is None else _checks.integer("random_state", random_state, 0)
+    order = np.random.Generator(np.random.Philox(seed)).permutation(log.n_users)
     first, second = np.rint(np.cumsum(shares)[:2] * log.n_users).astype(np.int64)
     lengths = log.lengths()
     training = np.zeros(log.n_users, dtype=np.bool_)
@@ -259,18 +267,17 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 def _moment(argument: str, value: Any, times: NDArray[Any]) -> Any:
     """Return a moment as a scalar of the log's own kind of time."""
     dated = times.dtype.kind == "M"
-    duration = _duration(value)
+    duration, moment = _duration(value), None
     if duration is not None:
-        return times.max() - (duration.astype("timedelta64[us]") if dated else _seconds(duration))
-    if dated and isinstance(value, str | date | np.datetime64):
-        try:
-            if isinstance(value, datetime) and value.tzinfo is not None:
-                value = value.astimezone(UTC).replace(tzinfo=None)
-            return np.datetime64(value)
-        except ValueError:
-            pass
+        back = duration.astype("timedelta64[us]") if dated else _seconds(duration)
+        moment = times.max() - back
+    elif dated and isinstance(value, str | date | np.datetime64):
+        with suppress(TypeError, ValueError, OverflowError):  # a NaT of pandas is a TypeError
+            moment = instant(value)
     elif not dated and isinstance(value, int | float | np.number) and math.isfinite(value):
-        return value
+        moment = value
+    if not is_missing(moment):
+        return moment
     kind = "a datetime, date or ISO 8601 string" if dated else "a number"
     raise ConfigError(f'{argument} must be {kind} as in the log, or "7d"; got {value!r}')
 
