@@ -40,6 +40,16 @@ public struct Fields {
       }
     }
 
+    /// What it is as a number, or NaN.
+    var double: Double {
+      switch self {
+      case .integer(let value): return Double(value)
+      case .unsigned(let value): return Double(value)
+      case .number(let value): return value
+      case .null, .bool, .text, .list, .object, .other: return .nan
+      }
+    }
+
     var description: String {
       switch self {
       case .null: return "null"
@@ -117,12 +127,11 @@ public struct Fields {
   public mutating func floats(_ field: String, from low: Float) throws(InvalidArgument) -> [Float] {
     var result: [Float] = []
     for (place, value) in try list(field, of: "numbers") {
-      switch value {
-      case .number(let number) where Float(number) >= low && Float(number).isFinite:
-        result.append(Float(number))
-      case .integer(let number) where Float(number) >= low: result.append(Float(number))
-      default: throw wrong(place, value, "a number of at least \(low)")
+      let number = Float(value.double)
+      guard number.isFinite, number >= low else {
+        throw wrong(place, value, "a number of at least \(low)")
       }
+      result.append(number)
     }
     return result
   }
@@ -170,20 +179,14 @@ public struct Fields {
     _ field: String, default standard: Double, from low: Double, to high: Double = .infinity,
     isClosed: Bool = false
   ) throws(InvalidArgument) -> Double {
-    let result: Double
-    let value = values.removeValue(forKey: field)
-    switch value {
-    case nil: return standard
-    case .integer(let number): result = Double(number)
-    case .number(let number): result = number
-    default: result = .nan
-    }
+    guard let value = values.removeValue(forKey: field) else { return standard }
+    let result = value.double
     guard result.isFinite, result >= low, result < high || (isClosed && result == high) else {
       let range =
         high == .infinity
         ? "a finite number of at least \(low)"
         : "a number from \(low) to \(isClosed ? "" : "below ")\(high)"
-      throw wrong(field, value ?? .null, range)
+      throw wrong(field, value, range)
     }
     return result
   }

@@ -142,6 +142,14 @@ public struct PackedBatch {
     return result
   }
 
+  /// The position of each token in its history, from 0 for the newest.
+  public var positionsFromNewest: [Int32] {
+    var result: [Int32] = []
+    result.reserveCapacity(tokens)
+    for s in 0..<count { result += (0..<Int32(offsets[s + 1] - offsets[s])).reversed() }
+    return result
+  }
+
   /// The last token of each history; no history may be empty.
   public var lastTokens: [Int32] { offsets.dropFirst().map { Int32($0 - 1) } }
 

@@ -9,6 +9,14 @@ public import VectorLoops
 /// Sun et al., "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from
 /// Transformer", CIKM 2019.
 public struct BERT4Rec: MaskedModel {
+  /// Where the numbers of positions begin.
+  public enum Positions: String, Sendable, CaseIterable {
+    /// At the oldest item that is read, as in RecBole.
+    case oldest
+    /// At the mask of a recommendation, as where padding stands before histories.
+    case newest
+  }
+
   public struct Configuration: Sendable {
     public var items: Int
     public var dim = 64
@@ -16,6 +24,7 @@ public struct BERT4Rec: MaskedModel {
     public var blocks = 2
     public var heads = 2
     public var maxLength = 50
+    public var positions = Positions.oldest
     public var dropout: Float = 0.2
     public var attentionDropout: Float = 0.2
     public var activation = Activation.gelu
@@ -70,9 +79,11 @@ public struct BERT4Rec: MaskedModel {
   }
 
   private func embed(_ batch: PackedBatch, on pass: Pass) -> Tensor {
+    let places =
+      configuration.positions == .oldest ? batch.positions : batch.positionsFromNewest
     let x = add(
       gather(itemEmbedding.value, rows: batch.items, on: pass),
-      gather(positionEmbedding.value, rows: batch.positions, on: pass), on: pass)
+      gather(positionEmbedding.value, rows: places, on: pass), on: pass)
     return dropout(
       embeddingNorm(x, on: pass), probability: configuration.dropout, on: pass)
   }
@@ -110,6 +121,7 @@ extension BERT4Rec.Configuration: ModelConfiguration {
     blocks = try fields.integer("blocks", default: blocks, in: 0...1024)
     heads = try fields.heads(default: heads, dividing: dim)
     maxLength = try fields.integer("max_length", default: maxLength, in: 1...1_000_000)
+    positions = try fields.choice("positions", default: positions)
     dropout = try fields.float("dropout", default: dropout, from: 0, to: 1)
     attentionDropout = try fields.float(
       "attention_dropout", default: attentionDropout, from: 0, to: 1)
@@ -139,7 +151,8 @@ extension BERT4Rec {
     return """
       {"model": "bert4rec", "items": \(c.items), "dim": \(c.dim), "inner_dim": \(c.innerDim), \
       "blocks": \(c.blocks), "heads": \(c.heads), "max_length": \(c.maxLength), \
-      "dropout": \(c.dropout), "attention_dropout": \(c.attentionDropout), \
+      "positions": "\(c.positions.rawValue)", "dropout": \(c.dropout), \
+      "attention_dropout": \(c.attentionDropout), \
       "activation": "\(c.activation.rawValue)", "norm_epsilon": \(c.normEpsilon), \
       "initial_std": \(c.initialStd), "seed": \(c.seed)}
       """

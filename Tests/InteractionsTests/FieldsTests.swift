@@ -94,10 +94,13 @@ import Testing
   }
 
   @Test func boundsOfNumbersAreOpenOrClosed() throws {
-    var fields = try fields("{\"a\": 1, \"b\": 0, \"c\": 1e300}")
+    var fields = try fields(#"{"a": 1, "b": 0, "c": 1e300, "d": 1e19, "e": [1e19, 2, 0.5]}"#)
     #expect(try fields.number("a", default: 0, from: 0, to: 1, isClosed: true) == 1)
     #expect(try fields.number("b", default: 1, from: 0, to: 1) == 0)
     #expect(try fields.number("c", default: 1, from: 0) == 1e300)
+    // Too large for a signed integer, and yet written like one.
+    #expect(try fields.number("d", default: 1, from: 0) == 1e19)
+    #expect(try fields.floats("e", from: 0) == [1e19, 2, 0.5])
     let above = message("{\"a\": 1.5}") {
       _ = try $0.number("a", default: 0, from: 0, to: 1, isClosed: true)
     }

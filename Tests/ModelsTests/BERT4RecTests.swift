@@ -86,6 +86,18 @@ import _TestSupport
     #expect(state([4, 1, 2, 9, 0, 7]) != before, "the order counts")
   }
 
+  /// Counted from the mask, a place does not depend on how much lies before it.
+  @Test func positionsMayBeginAtTheNewest() throws {
+    var c = model(blocks: 0).configuration
+    func state(_ positions: BERT4Rec.Positions, _ history: [Int32]) -> [Float] {
+      c.positions = positions
+      return BERT4Rec(c).encodeLast(PackedBatch([history]), on: .inference).values
+    }
+    #expect(state(.newest, [1, 4, 2]) == state(.newest, [2]))
+    #expect(state(.oldest, [1, 4, 2]) != state(.oldest, [2]))
+    #expect(PackedBatch([[7, 7, 7], [], [7]]).positionsFromNewest == [2, 1, 0, 0])
+  }
+
   @Test func dropoutNeedsAKey() {
     let batch = PackedBatch([[1, 2, 11], [4]])
     let key = RandomKey(seed: 1, step: 1, op: 0)

@@ -231,7 +231,12 @@ class TestCaser:
 class TestBERT4Rec:
     @pytest.mark.parametrize(
         "option",
-        [{"mask_ratio": 0.5}, {"last_ratio": 1.0}, {"samples": "prefixes"}],
+        [
+            {"mask_ratio": 0.5},
+            {"last_ratio": 1.0},
+            {"samples": "prefixes"},
+            {"positions": "newest"},
+        ],
         ids=str,
     )
     def test_what_is_hidden_changes_training(self, split, option):

@@ -41,6 +41,10 @@ BERT4REC = {
         {"items": 11, "dim": 5, "inner_dim": 7, "blocks": 2, "heads": 1, "max_length": 9}
         | {"activation": "gelu"}
     ),
+    "positions-from-the-newest": (
+        {"items": 12, "dim": 6, "inner_dim": 8, "blocks": 2, "heads": 2, "max_length": 6}
+        | {"activation": "gelu", "positions": "newest"}
+    ),
 }
 
 
@@ -66,7 +70,10 @@ def encode(p, c, histories):
         return apply_norm(p, name, x, c["norm_epsilon"])
 
     items, offsets = np.concatenate(histories), cumulative(map(len, histories))
-    x = p["item_embedding"][items] + p["position_embedding"][positions(histories)]
+    places = positions(histories)
+    if c.get("positions") == "newest":  # the last token, the mask of a recommendation, is at 0
+        places = np.concatenate([np.arange(len(row))[::-1] for row in histories])
+    x = p["item_embedding"][items] + p["position_embedding"][places]
     x = norm("embedding_norm", x)
     for b in range(c["blocks"]):
         x = block(p, c | {"attention": "full"}, f"blocks.{b}", x, offsets)

@@ -25,6 +25,9 @@ class BERT4Rec(SequentialRecommender):
         Number of blocks, and of attention heads in each.
     max_length : int, default=50
         How many of the newest items of a history are read.
+    positions : {"oldest", "newest"}, default="oldest"
+        Where positions are counted from: the oldest item that is read, or the gap of a
+        recommendation, so that the newest item always stands at the same place.
     dropout : float, default=0.2
         Share dropped of the embeddings and of the outputs of attention and feed-forward step.
     attention_dropout : float, default=0.2
@@ -65,6 +68,7 @@ class BERT4Rec(SequentialRecommender):
     blocks: Size = 2
     heads: Size = 2
     max_length: Size = 50
+    positions: Literal["oldest", "newest"] = "oldest"
     dropout: Share = 0.2
     attention_dropout: Share = 0.2
     activation: Literal["gelu", "relu", "silu"] = "gelu"
