@@ -94,22 +94,31 @@ def item_vectors(name: str, kind: str) -> NDArray[np.float32] | None:
     Parameters
     ----------
     name : {"ml-1m", "beauty"}
-    kind : {"text", "words", "image"}
-        all-MiniLM-L6-v2 of what is written about an item, which words its title has (Beauty
-        only), or features of its poster (ML-1M only). Items without it have zeros.
+    kind : {"text", "words", "letters", "image"}
+        all-MiniLM-L6-v2 of what is written about an item, which words or which runs of letters
+        its title has (Beauty only), or features of its poster (ML-1M only). Items without it have
+        zeros.
     """
     data = load(name)
     folder = next((path for path in _folders() if (path / _FILES[name]).exists()), None)
     if folder is None:
         return None
     parts = (folder / _FILES[name]).parent
-    files = {"text": "text_minilm.npz", "words": ITEMS, "image": "poster_features.npz"}
-    if kind == "words" and name != "beauty":
-        raise ValueError(f"words are those of the titles of beauty, not of {name}")
-    result = _title_words(parts) if kind == "words" else _stored_vectors(parts, name, files[kind])
+    if kind in _TITLES and name != "beauty":
+        raise ValueError(f"{kind} are those of the titles of beauty, not of {name}")
+    file = ITEMS if kind in _TITLES else _STORED[kind]
+    result = _title_counts(parts, kind) if kind in _TITLES else _stored_vectors(parts, name, file)
     if len(result) != data.item_count:
-        raise ValueError(f"{files[kind]} is not about the {data.item_count} items of {name}")
+        raise ValueError(f"{file} is not about the {data.item_count} items of {name}")
     return result
+
+
+_STORED = {"text": "text_minilm.npz", "image": "poster_features.npz"}
+# What is counted in titles: words and pairs of them, or three to five letters side by side.
+_TITLES: dict[str, dict[str, Any]] = {
+    "words": {"ngram_range": (1, 2), "token_pattern": r"\b\w[\w'.&-]*\b"},
+    "letters": {"ngram_range": (3, 5), "analyzer": "char_wb"},
+}
 
 
 def _stored_vectors(parts: Path, name: str, file: str) -> NDArray[np.float32]:
@@ -135,8 +144,8 @@ def item_rows(parts: Path) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: int(row["item"]))
 
 
-def _title_words(parts: Path, width: int = 384) -> NDArray[np.float32]:
-    """Return which words and pairs of words titles have, ``(items, width)``, in the order of ids.
+def _title_counts(parts: Path, kind: str, width: int = 384) -> NDArray[np.float32]:
+    """Return which words or letters titles have, ``(items, width)``, in the order of ids.
 
     Counts weighed by how rare they are (TF-IDF), reduced by a singular value decomposition. They
     tell brands and series apart, where vectors of meaning bring them together.
@@ -144,9 +153,7 @@ def _title_words(parts: Path, width: int = 384) -> NDArray[np.float32]:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    weigh = TfidfVectorizer(
-        sublinear_tf=True, min_df=3, ngram_range=(1, 2), token_pattern=r"\b\w[\w'.&-]*\b"
-    )
+    weigh = TfidfVectorizer(sublinear_tf=True, min_df=3, **_TITLES[kind])
     counts = weigh.fit_transform([row["title"] for row in item_rows(parts)])
     reduced = TruncatedSVD(width, random_state=0).fit_transform(counts)
     result: NDArray[np.float32] = reduced.astype(np.float32)

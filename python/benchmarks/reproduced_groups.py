@@ -140,7 +140,8 @@ GROUPS = {
         "Amazon Beauty, nested models",
         "As above. Text is what all-MiniLM-L6-v2 makes of titles, about its mean and of equal"
         " variance in all directions (`common.whitened`); words are which words titles have, 384"
-        " numbers of a TF-IDF, likewise. One training gives all sizes of a line; a"
+        " numbers of a TF-IDF, likewise, and letters are which three to five letters stand side by"
+        " side. One training gives all sizes of a line; a"
         " model with one size is dense.",
         "beauty",
         FOUR,

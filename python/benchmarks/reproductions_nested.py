@@ -25,11 +25,12 @@ def _titles(
     label: str = "",
     *,
     paper: dict[str, Any] | None = None,
-    words: bool = False,
+    also: tuple[str, ...] = (),
     **options: Any,
 ) -> Run:
     """Return a run of FMRLRec on Beauty, with item embeddings and vectors of titles."""
-    known = "ids, texts and words" if words else "ids and texts"
+    *first, last = "ids", "texts", *also
+    known = f"{', '.join(first)} and {last}"
     return Run(
         "beauty-nested",
         name,
@@ -46,7 +47,7 @@ def _titles(
             "epochs": 12,
             **options,
         },
-        vectors=("text", "words") if words else ("text",),
+        vectors=("text", *also),
         whitened=True,
         label=f"{known}, {label}" if label else known,
     )
@@ -75,7 +76,7 @@ NESTED = [
     _titles(
         "text-words",
         "with a margin",
-        words=True,
+        also=("words",),
         sizes=(8, 16, 32, 64, 128, 256, 512),
         dropout=0.65,
         size_dropout=(0.15, 0.15, 0.25, 0.35, 0.55, 0.8, 1),
@@ -86,7 +87,7 @@ NESTED = [
     _titles(
         "text-words-128",
         "128 alone, with a margin",
-        words=True,
+        also=("words",),
         sizes=(128,),
         dropout=0.4,
         learning_rate=7e-4,
