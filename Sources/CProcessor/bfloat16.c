@@ -18,6 +18,7 @@ typedef struct {
   _Alignas(64) pair a[PAIRS * BLOCK_ROWS];
   _Alignas(64) pair b[PAIRS * TILE_COLUMNS];
 } panels;
+_Static_assert(sizeof(panels) == BFLOAT16_SCRATCH * sizeof(float), "scratch holds the panels");
 
 static inline ptrdiff_t least(ptrdiff_t x, ptrdiff_t y) { return x < y ? x : y; }
 
@@ -160,8 +161,7 @@ int bfloat16_is_supported(void) {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-void bfloat16_multiply(const bfloat16_product *product) {
-  static _Thread_local panels memory;
+void bfloat16_multiply(const bfloat16_product *product, float *scratch) {
   for (ptrdiff_t row = 0; row < product->rows; row += BLOCK_ROWS) {
     bfloat16_product x = *product;
     x.rows = least(x.rows - row, BLOCK_ROWS);
@@ -170,7 +170,7 @@ void bfloat16_multiply(const bfloat16_product *product) {
       x.a = product->a + row * x.a_row + done * x.a_column;
       x.b = product->b + done * x.b_row;
       x.depth = least(product->depth - done, DEPTH);
-      multiply_block(&x, &memory);
+      multiply_block(&x, (panels *)scratch);
       x.beta = 1;
       x.bias = NULL;
     }
@@ -178,5 +178,5 @@ void bfloat16_multiply(const bfloat16_product *product) {
 }
 #else
 int bfloat16_is_supported(void) { return 0; }
-void bfloat16_multiply(const bfloat16_product *product) { (void)product; }
+void bfloat16_multiply(const bfloat16_product *product, float *scratch) { (void)product, (void)scratch; }
 #endif

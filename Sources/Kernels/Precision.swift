@@ -34,6 +34,7 @@ extension MatrixProduct {
     var x = bfloat16_product(
       rows: rows, depth: depth, columns: columns, a: a, a_row: aRow, a_column: aColumn, b: b,
       b_row: bRow, b_column: bColumn, c: c, c_row: cRow, alpha: alpha, beta: beta, bias: bias)
-    bfloat16_multiply(&x)
+    let scratch = Buffer(count: Int(BFLOAT16_SCRATCH))
+    withExtendedLifetime(scratch) { bfloat16_multiply(&x, scratch.pointer) }
   }
 }

@@ -18,6 +18,16 @@ _FILMS = {
     "epochs": 15,
     "patience": None,
 }
+# One block with a larger state.
+_ONE_BLOCK = {
+    "blocks": 1,
+    "state_factor": 2,
+    "dropout": 0.5,
+    "recurrence_dropout": 0.42,
+    "learning_rate": 5e-4,
+    "epochs": 14,
+    "seen_margin": 0.7,
+}
 
 
 def _titles(
@@ -93,6 +103,21 @@ NESTED = [
         learning_rate=7e-4,
         epochs=11,
         seen_margin=0.5,
+    ),
+    _titles(
+        "text-letters-256",
+        "256 alone, with a margin",
+        also=("words", "letters"),
+        sizes=(256,),
+        **_ONE_BLOCK,
+    ),
+    _titles(
+        "text-letters",
+        "with a margin",
+        also=("words", "letters"),
+        sizes=(16, 32, 64, 128, 256),
+        size_dropout=(0.2, 0.3, 0.5, 0.8, 1),
+        **_ONE_BLOCK,
     ),
     _titles(
         "text-1024",

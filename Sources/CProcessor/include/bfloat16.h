@@ -23,7 +23,9 @@ typedef struct {
 /* Whether this processor has the instruction. */
 int bfloat16_is_supported(void);
 
-/* Carries the product out on this thread. Only where the instruction is supported. */
-void bfloat16_multiply(const bfloat16_product *product);
+/* Carries the product out on this thread, with memory for BFLOAT16_SCRATCH floats at a multiple of 64 bytes. Only where
+   the instruction is supported. */
+#define BFLOAT16_SCRATCH 69632
+void bfloat16_multiply(const bfloat16_product *product, float *scratch);
 
 #endif
