@@ -91,6 +91,21 @@ extension Trainer {
       targetLogExpected: { sampler.logExpectedCount(of: $0, draws: draws) })
   }
 
+  /// Throws where the largest array of a group, which options decide on, does not fit: a group whose
+  /// allocation fails stops the program.
+  static func requireMemory(
+    _ model: any SequentialModel, _ histories: Histories, _ options: TrainingOptions
+  ) throws {
+    let dim = model.itemVectors?.columns ?? 1
+    // A sample is never divided.
+    let tokens = max(min(model.groupTokens, histories.items.count), model.paddedLength(1))
+    // Gradients of the rows of negatives, and activations of a few layers.
+    let each = [.bce, .gbce].contains(options.loss) ? 1 + options.negatives : 4
+    let (bytes, isTooMuch) = (MemoryLayout<Float>.stride * tokens * dim)
+      .multipliedReportingOverflow(by: each)
+    try Buffer.require(bytes: isTooMuch ? .max : bytes)
+  }
+
   /// gBCE's exponent: with a = negatives / (items - 1), b = a (t (1 - 1 / a) + 1 / a).
   private var beta: Float {
     guard options.loss == .gbce else { return 1 }

@@ -78,21 +78,6 @@ public final class Trainer {
     }
   }
 
-  /// Throws where the largest array of a group, which options decide on, does not fit: a group whose
-  /// allocation fails stops the program.
-  private static func requireMemory(
-    _ model: any SequentialModel, _ histories: Histories, _ options: TrainingOptions
-  ) throws {
-    let dim = model.itemVectors?.columns ?? 1
-    // A sample is never divided.
-    let tokens = max(min(model.groupTokens, histories.items.count), model.paddedLength(1))
-    // Gradients of the rows of negatives, and activations of a few layers.
-    let each = [.bce, .gbce].contains(options.loss) ? 1 + options.negatives : 4
-    let (bytes, isTooMuch) = (MemoryLayout<Float>.stride * tokens * dim)
-      .multipliedReportingOverflow(by: each)
-    try Buffer.require(bytes: isTooMuch ? .max : bytes)
-  }
-
   /// The widths that a nested model is trained at.
   private static func widths(of model: any SequentialModel, _ options: TrainingOptions)
     throws(InvalidArgument) -> NestedWidths?
