@@ -70,6 +70,15 @@ _WIDE = {
     "epochs": 16,
 }
 
+# The width of the authors, with gaps that rows of 19 have room for.
+_WIDEST = {
+    **_WIDE,
+    "dim": 256,
+    "dropout": 0.4,
+    "epochs": 12,
+    "precision": "bfloat16",
+}
+
 _S3 = "S3-Rec's repository"
 _LRUREC = "LRURec's paper"
 _LINREC_PAPER = "LinRec's figures in EASRec's paper"
@@ -327,6 +336,14 @@ RUNS = [
             ("gru4rec", "GRU4Rec", {"hidden_dim": 128}),
             ("nextitnet", "NextItNet", {"dilations": _GAPS}),
             ("nextitnet-plus", "NextItNetPlus", {"dilations": _GAPS}),
+        )
+    ),
+    *(
+        Run("rows", f"{name}-256", model, options={**more, **_WIDEST}, label="width 256")
+        for name, model, more in (
+            ("gru4rec", "GRU4Rec", {"hidden_dim": 256}),
+            ("nextitnet", "NextItNet", {"dilations": [1, 2] * 4}),
+            ("nextitnet-plus", "NextItNetPlus", {"dilations": [1, 2] * 4}),
         )
     ),
 ]
