@@ -11,7 +11,7 @@ import _TestSupport
       FileManager.default.enumerator(at: Fixture.tests, includingPropertiesForKeys: nil))
     let sources = try files.compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }
       .map { try String(contentsOf: $0, encoding: .utf8) }
-    let operations = Set(try Fixture.operations().map(\.op))
+    let operations = Set(try Fixture.operations().map(\.plainOp))
     #expect(operations.isSuperset(of: Self.testedInPython))
     for op in operations.subtracting(Self.testedInPython) {
       let argument = "@Test(arguments: try Fixture.operations(\"\(op)\"))"

@@ -117,6 +117,13 @@ import _TestSupport
     }
   }
 
+  @Test(arguments: try Fixture.operations("mix_positions"))
+  func mixingOfPositionsFollowsTheReference(_ c: OperationCase) throws {
+    try check(c, .products) { x, pass in
+      mixPositions(try x("x"), weight: try x("weight"), bias: try x("bias"), on: pass)
+    }
+  }
+
   @Test(arguments: try Fixture.operations("gather"))
   func gatherFollowsTheReference(_ c: OperationCase) throws {
     let rows = try c.input("rows").indices

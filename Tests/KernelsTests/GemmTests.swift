@@ -5,24 +5,29 @@ import _TestSupport
 @Suite struct GemmTests {
   private static let shapes = [
     [1, 1, 1], [1, 5, 7], [1, 64, 33], [2, 3, 4], [7, 1, 5], [5, 9, 1], [17, 33, 16], [64, 64, 64],
-    [65, 7, 129],
+    [65, 7, 129], [1, 64, 37], [6, 40, 70], [19, 300, 39], [520, 259, 33],
   ]
 
-  @Test(arguments: shapes, [0, 3])
-  func productsOfViewsAreRightHoweverTransposed(shape: [Int], padding: Int) {
+  @Test(arguments: shapes, Precision.allCases)
+  func productsOfViewsAreRightHoweverTransposed(shape: [Int], precision: Precision) {
+    for padding in [0, 3, 5] { expectRightProducts(shape, padding, precision) }
+  }
+
+  private func expectRightProducts(_ shape: [Int], _ padding: Int, _ precision: Precision) {
     let (m, k, n) = (shape[0], shape[1], shape[2])
     let bias = randomFloats(n, seed: 4)
     for (aT, bT) in [(false, false), (false, true), (true, false), (true, true)] {
-      for (alpha, beta) in [(1.0, 0.0), (1.0, 1.0), (-0.5, 2.0)] {
+      for (alpha, beta) in [(1.0, 0.0), (1.0, 1.0), (-0.5, 0.0), (-0.5, 2.0)] {
         for bias in [nil, bias] {
           let x = ProductCase(
             rows: m, depth: k, columns: n, aT: aT, bT: bT, padding: padding, alpha: alpha,
-            beta: beta, bias: bias)
+            beta: beta, bias: bias, precision: precision)
           gemm(
             x.a.matrix, x.b.matrix, transposeA: aT, transposeB: bT, into: x.c.matrix,
-            alpha: Float(alpha), beta: Float(beta), bias: bias)
+            alpha: Float(alpha), beta: Float(beta), bias: bias, precision: precision)
           expectClose(
-            x.c.values, x.expected, .products, "\(shape), \(aT) \(bT), \(alpha) \(beta)")
+            x.c.values, x.expected, .products,
+            "\(shape), \(aT) \(bT), \(alpha) \(beta), \(precision)")
           #expect(x.c.isIntact)
         }
       }

@@ -44,7 +44,7 @@ public func expectFollows(
 /// Runs an op on the inputs of a case, on a tape and without one, and compares everything that comes
 /// out.
 public func check(
-  _ c: OperationCase, _ tolerance: Tolerance, precision: Precision = .float32,
+  _ c: OperationCase, _ tolerance: Tolerance,
   _ op: (_ input: (String) throws -> Tensor, Pass) throws -> Tensor
 ) throws {
   let expected = try #require(c.outputs.first, "\(c.name) has no output")
@@ -56,7 +56,7 @@ public func check(
     try #require(leaves[key], "\(c.name) has no input \(key)")
   }
   let tape = Tape()
-  let y = try op(input, Pass(tape: tape, precision: precision))
+  let y = try op(input, Pass(tape: tape, precision: c.precision))
   expectClose(y, expected.value, tolerance, "\(c.name): \(expected.key)")
   tape.backward(from: y, cotangent: cotangent.floats)
   for (key, gradient) in gradients {
@@ -67,6 +67,6 @@ public func check(
     let before = try c.input(key).floats
     expectSameBits(leaf.values, before, "\(c.name): \(key) after the op")
   }
-  let alone = try op(input, Pass(tape: nil, precision: precision))
+  let alone = try op(input, Pass(tape: nil, precision: c.precision))
   expectClose(alone, expected.value, tolerance, "\(c.name): \(expected.key) without a tape")
 }

@@ -38,10 +38,10 @@ public struct ProductCase {
 
   /// alpha * a @ b + beta * c + bias, with each operand stored as it is or transposed.
   ///
-  /// - Parameter significantBits: those that factors are rounded to, to the even one of two.
+  /// - Parameter precision: what factors are rounded to, to the even one of two.
   public init(
     rows m: Int, depth k: Int, columns n: Int, aT: Bool, bT: Bool, padding: Int,
-    alpha: Double = 1, beta: Double = 0, bias: [Float]? = nil, significantBits: Int? = nil
+    alpha: Double = 1, beta: Double = 0, bias: [Float]? = nil, precision: Precision = .float32
   ) {
     let a = PaddedMatrix(rows: aT ? k : m, columns: aT ? m : k, padding: padding, seed: 1)
     let b = PaddedMatrix(rows: bT ? n : k, columns: bT ? k : n, padding: padding, seed: 2)
@@ -51,7 +51,7 @@ public struct ProductCase {
       let (row, column) = i.quotientAndRemainder(dividingBy: n)
       let product = (0..<k).reduce(0.0) { sum, j in
         let factors = (aT ? a[j, row] : a[row, j], bT ? b[column, j] : b[j, column])
-        return sum + factors.0.rounded(to: significantBits) * factors.1.rounded(to: significantBits)
+        return sum + factors.0.rounded(to: precision) * factors.1.rounded(to: precision)
       }
       return alpha * product + beta * c[row, column] + Double(bias?[column] ?? 0)
     }
@@ -59,9 +59,10 @@ public struct ProductCase {
 }
 
 extension Double {
-  fileprivate func rounded(to significantBits: Int?) -> Double {
-    guard let significantBits, self != 0 else { return self }
-    let step = Double(sign: .plus, exponent: Int(exponent) + 1 - significantBits, significand: 1)
+  fileprivate func rounded(to precision: Precision) -> Double {
+    guard precision == .bfloat16, self != 0 else { return self }
+    // Eight significant bits.
+    let step = Double(sign: .plus, exponent: Int(exponent) - 7, significand: 1)
     return (self / step).rounded(.toNearestOrEven) * step
   }
 }
