@@ -87,8 +87,8 @@ public struct Ranker {
       var selection = TopK(k: k)
       for (r, row) in rows.enumerated() {
         let line = group.pointer + r * itemCount
-        makeRankable(line)
         let wanted = targets[row]
+        if wanted.contains(where: { line[Int($0)].isNaN }) { makeRankable(line) }
         let own = wanted.map { line[Int($0)] }
         leaveOut(excluded.map { $0[row] }, nil, of: line)
         for (i, (item, score)) in zip(wanted, own).enumerated() {
@@ -130,9 +130,9 @@ public struct Ranker {
     }
   }
 
-  /// NaN compares with nothing; the lowest number stands for it.
+  /// NaN is above nothing, as it compares with nothing; where a target's score is NaN, the lowest
+  /// number stands for all.
   private func makeRankable(_ line: UnsafeMutablePointer<Float>) {
-    if loops.allFinite(line, count: itemCount) { return }
     for i in 0..<itemCount where line[i].isNaN { line[i] = -Float.greatestFiniteMagnitude }
   }
 

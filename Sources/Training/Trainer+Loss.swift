@@ -96,7 +96,9 @@ extension Trainer {
   static func requireMemory(
     _ model: any SequentialModel, _ histories: Histories, _ options: TrainingOptions
   ) throws {
-    let dim = model.itemVectors?.columns ?? 1
+    // Not the table itself: some models would have to compute it.
+    let tables = model.parameters().filter { $0.name.hasSuffix("embedding") }.map(\.value.columns)
+    let dim = (model as? any NestedModel)?.sizes?.last ?? tables.max() ?? 1
     // A sample is never divided.
     let tokens = max(min(model.groupTokens, histories.items.count), model.paddedLength(1))
     // Gradients of the rows of negatives, and activations of a few layers.
