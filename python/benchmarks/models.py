@@ -86,9 +86,9 @@ def table(results: Results, names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def losses(results: Results, task: str) -> str:
-    """Return the losses of the first epoch on both sides."""
-    found = (results.of(task, form) for form in (OURS, THEIRS))
+def losses(results: Results, task: str, forms: Sequence[str] = (OURS, THEIRS)) -> str:
+    """Return the losses of the first epoch, by default on both sides."""
+    found = (results.of(task, form) for form in forms)
     return " / ".join(f"{rows[-1]['detail']['loss']:.3f}" if rows else "-" for rows in found)
 
 
@@ -108,9 +108,7 @@ def rounded_table(results: Results, names: Sequence[str]) -> str:
         mine = results.value(task, forms[1])
         others = [value for one in forms[2:] if (value := results.value(task, one)) is not None]
         cells.append(f"{min(others) / mine:.1f} x" if mine and others else "-")
-        found = (results.of(task, one) for one in forms)
-        told = (f"{rows[-1]['detail']['loss']:.3f}" if rows else "-" for rows in found)
-        cells.append(" / ".join(told))
+        cells.append(losses(results, task, forms))
         place = f"{TITLES[data]}, {common.MAX_LENGTH[data]}"
         lines.append(f"| {zoo.ZOO[name].title} | {place} | {' | '.join(cells)} |")
     return "\n".join(lines)
